@@ -1,0 +1,42 @@
+import type { Chat } from "../../gen/weir/v1/chat_pb.ts";
+import type { EmbedRequest } from "../../gen/weir/v1/embed_service_pb.ts";
+import type { JsonObject } from "./json.ts";
+
+/** A wire format that clients or vendors speak. `weir` is the protobuf message itself; `sim` speaks that too. */
+export type DialectName = "weir" | "openai" | "anthropic";
+
+/**
+ * What a caller asks of a chat model. A door fills it with the least work that the journey needs; the message is decoded
+ * only when somebody needs it, since a request that goes on in its own dialect never does.
+ */
+export interface ChatAsk {
+  readonly dialect: DialectName;
+  /** As the caller wrote it. */
+  readonly model: string;
+  readonly fallbackModels: readonly string[];
+  readonly stream: boolean;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly sessionId: string;
+  readonly endUser: string;
+  /** Bytes of the request body: with byte-level tokenizers a sound upper bound of its text tokens. */
+  readonly bytes: number;
+  /** The caller's own body, parsed, unless the dialect is `weir`. Never changed by anybody. */
+  readonly wire: JsonObject | undefined;
+  /** Names of the parameters that are set, as `weir.v1.Chat` and `Sampling` name them, for policies to judge. */
+  parameters(): readonly string[];
+  /** The message, decoded once. Throws INVALID_REQUEST naming the field. */
+  chat(): Chat;
+}
+
+/** What a caller asks of an embedding model; see ChatAsk. */
+export interface EmbedAsk {
+  readonly dialect: DialectName;
+  readonly model: string;
+  readonly fallbackModels: readonly string[];
+  readonly labels: Readonly<Record<string, string>>;
+  readonly endUser: string;
+  readonly bytes: number;
+  readonly wire: JsonObject | undefined;
+  parameters(): readonly string[];
+  request(): EmbedRequest;
+}

@@ -1,0 +1,71 @@
+import { RequestRecord_Kind } from "../../gen/weir/admin/v1/record_pb.ts";
+import type { ChatAsk, EmbedAsk } from "./ask.ts";
+import type { Call } from "./call.ts";
+import type { Clock } from "./clock.ts";
+import { asMeshError, type MeshError } from "./errors.ts";
+import type { Grant, Principal } from "./grant.ts";
+import { createRecord } from "./record.ts";
+import type { ChatHandler, EmbedHandler, Rooms } from "./rooms.ts";
+
+/**
+ * The journey of a chat: one straight function, so that the compiler checks the order of the steps. Success, failure and
+ * cancel all pass the `finally`, so each request leaves exactly one record.
+ */
+export function createChatHandler(rooms: Rooms, clock: Clock): ChatHandler {
+  return async (call, ask, sink) => {
+    const journey = beginJourney();
+    try {
+      journey.principal = rooms.identify(call.credential);
+      journey.grant = rooms.grant(journey.principal, ask, call);
+      return await rooms.attemptChat(journey.grant, ask, call, sink);
+    } catch (thrown) {
+      journey.error = asMeshError(thrown);
+      throw journey.error;
+    } finally {
+      await leaveRecord(rooms, clock, RequestRecord_Kind.CHAT, call, ask, journey);
+    }
+  };
+}
+
+/** The journey of an embedding: the same rooms, in the same order. */
+export function createEmbedHandler(rooms: Rooms, clock: Clock): EmbedHandler {
+  return async (call, ask) => {
+    const journey = beginJourney();
+    try {
+      journey.principal = rooms.identify(call.credential);
+      journey.grant = rooms.grant(journey.principal, ask, call);
+      return await rooms.attemptEmbed(journey.grant, ask, call);
+    } catch (thrown) {
+      journey.error = asMeshError(thrown);
+      throw journey.error;
+    } finally {
+      await leaveRecord(rooms, clock, RequestRecord_Kind.EMBED, call, ask, journey);
+    }
+  };
+}
+
+/** What a journey has come to; the rest stands in the call's trail. */
+interface Journey {
+  principal: Principal | undefined;
+  grant: Grant | undefined;
+  error: MeshError | undefined;
+}
+
+function beginJourney(): Journey {
+  return { principal: undefined, grant: undefined, error: undefined };
+}
+
+/** A call without a known key leaves no line in the ledger: strangers must not be able to fill it. */
+async function leaveRecord(
+  rooms: Rooms,
+  clock: Clock,
+  kind: RequestRecord_Kind,
+  call: Call,
+  ask: ChatAsk | EmbedAsk,
+  journey: Journey,
+): Promise<void> {
+  if (journey.principal === undefined) return;
+  const revision = journey.grant?.revision ?? 0;
+  const { principal, error } = journey;
+  await rooms.note(createRecord({ kind, call, ask, principal, revision, error, clock }));
+}
