@@ -56,8 +56,17 @@ export interface ChatVendorSide {
   /** A 2xx body → answer. Throws UPSTREAM_GARBLED. */
   readAnswer(body: Buffer, ask: ChatAsk): AnswerReading;
   createStreamReader(ask: ChatAsk): StreamReader;
+  /** The request that counts a prompt's tokens, and how to read its answer; undefined where the vendor has none. */
+  readonly counting: VendorCounting | undefined;
   /** A body that is no 2xx → error; `headers` may say when to come back. */
   readError(status: number, headers: UpstreamHeaders, body: Buffer): MeshError;
+}
+
+/** How a vendor counts a prompt's tokens. */
+export interface VendorCounting {
+  writeRequest(ask: ChatAsk, target: Target, warnings: string[]): UpstreamRequest;
+  /** Throws UPSTREAM_GARBLED. */
+  readAnswer(body: Buffer): number;
 }
 
 /** A request, but for the base URL and the credential. */

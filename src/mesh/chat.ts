@@ -5,7 +5,7 @@ import type { Clock } from "./clock.ts";
 import { asMeshError, type MeshError } from "./errors.ts";
 import type { Grant, Principal } from "./grant.ts";
 import { createRecord } from "./record.ts";
-import type { ChatHandler, EmbedHandler, Rooms } from "./rooms.ts";
+import type { ChatHandler, CountHandler, EmbedHandler, Rooms } from "./rooms.ts";
 
 /**
  * The journey of a chat: one straight function, so that the compiler checks the order of the steps. Success, failure and
@@ -41,6 +41,14 @@ export function createEmbedHandler(rooms: Rooms, clock: Clock): EmbedHandler {
     } finally {
       await leaveRecord(rooms, clock, RequestRecord_Kind.EMBED, call, ask, journey);
     }
+  };
+}
+
+/** The journey of a count: it costs nothing and answers nothing, so it leaves no record. */
+export function createCountHandler(rooms: Rooms): CountHandler {
+  return async (call, ask) => {
+    const principal = rooms.identify(call.credential);
+    return await rooms.countTokens(rooms.grant(principal, ask, call), ask, call);
   };
 }
 

@@ -11,6 +11,16 @@ export type ChatHandler = (call: Call, ask: ChatAsk, sink: ChatSink) => Promise<
 /** What the doors call for embeddings; resolves and rejects like ChatHandler. */
 export type EmbedHandler = (call: Call, ask: EmbedAsk) => Promise<EmbedOutcome>;
 
+/** What the doors call to count a prompt's tokens. Rejects like ChatHandler. */
+export type CountHandler = (call: Call, ask: ChatAsk) => Promise<TokenCount>;
+
+/** How long a prompt is. */
+export interface TokenCount {
+  readonly inputTokens: number;
+  /** True when the vendor could not be asked, and Weir estimated. */
+  readonly estimated: boolean;
+}
+
 /** The rooms that a call passes through, handed to the journey by the composition root. */
 export interface Rooms {
   /** Credential → principal. Throws CREDENTIAL_*. */
@@ -20,6 +30,7 @@ export interface Rooms {
   /** Plans the targets and tries them until one commits. */
   attemptChat(grant: Grant, ask: ChatAsk, call: Call, sink: ChatSink): Promise<Outcome>;
   attemptEmbed(grant: Grant, ask: EmbedAsk, call: Call): Promise<EmbedOutcome>;
+  countTokens(grant: Grant, ask: ChatAsk, call: Call): Promise<TokenCount>;
   /**
    * Takes the record of a finished call. Resolves when it would survive a kill -9 of this process; the door sends the last
    * bytes only then. Never rejects: a disk that fails is the journal's own alarm.

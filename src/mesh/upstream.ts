@@ -15,6 +15,8 @@ export interface Upstream {
   chat(target: Target, ask: ChatAsk, sink: UpstreamSink, attempt: Attempt): Promise<UpstreamEnd>;
   /** Asks an embedding model. Resolves and rejects alike. */
   embed(target: Target, ask: EmbedAsk, attempt: Attempt): Promise<UpstreamVectors>;
+  /** Asks how many tokens a prompt has; undefined when this upstream cannot say. */
+  countTokens(target: Target, ask: ChatAsk, attempt: Attempt): Promise<number | undefined>;
 }
 
 /** One attempt, as an upstream sees it. */

@@ -1,0 +1,32 @@
+import type { Model } from "../../gen/weir/v1/model_service_pb.ts";
+import type { ChatDialect, EmbedDialect } from "../dialects/dialect.ts";
+import type { Clock } from "../mesh/clock.ts";
+import type { Principal } from "../mesh/grant.ts";
+import type { ChatHandler, CountHandler, EmbedHandler } from "../mesh/rooms.ts";
+
+/** What the doors lead to: handed to them by the composition root. */
+export interface House {
+  readonly clock: Clock;
+  readonly chat: ChatHandler;
+  readonly embed: EmbedHandler;
+  readonly countTokens: CountHandler;
+  /** Credential → principal. Throws CREDENTIAL_*. */
+  identify(credential: string | undefined): Principal;
+  /** The models that a principal may use, by name. */
+  listModels(principal: Principal): readonly Model[];
+  /** One of them; undefined when there is none or the principal may not know of it. */
+  findModel(principal: Principal, name: string): Model | undefined;
+  /** Whether requests are served, and what is wrong, in sentences. */
+  readiness(): Readiness;
+  /** Told of each refusal that leaves no record, by reason; for metrics. */
+  refused(reason: string): void;
+  readonly openai: ChatDialect;
+  readonly openaiEmbed: EmbedDialect;
+  readonly anthropic: ChatDialect;
+}
+
+/** What `/readyz` says. */
+export interface Readiness {
+  readonly ready: boolean;
+  readonly faults: readonly string[];
+}
