@@ -1,0 +1,226 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import { createServer, type Server, type Socket } from "node:net";
+import { createServer as createTlsServer } from "node:tls";
+import type { Clock } from "../mesh/clock.ts";
+import { createHttp1Side, type Http1Side } from "./port-http1.ts";
+import { createHttp2Side, type Http2Side } from "./port-http2.ts";
+
+/** What a port serves, and how patient it is. */
+export interface PortOptions {
+  readonly host: string;
+  /** 0 takes any free port. */
+  readonly port: number;
+  /** Lets several processes listen on the same port; the kernel shares the connections out. */
+  readonly reusePort: boolean;
+  /** With a certificate the port speaks TLS only, and ALPN chooses the protocol. */
+  readonly tls?: PortCertificate;
+  /** Called for each HTTP/1.1 request. */
+  http1(request: IncomingMessage, response: ServerResponse): void;
+  /** Called for each HTTP/2 stream; it has an error listener already. */
+  http2(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void;
+  readonly clock: Clock;
+  readonly timeouts?: Partial<PortTimeouts>;
+}
+
+/** A certificate and its key, in PEM. */
+export interface PortCertificate {
+  readonly cert: string | Buffer;
+  readonly key: string | Buffer;
+}
+
+/** How long a peer may keep the port waiting. */
+export interface PortTimeouts {
+  /** For the first bytes of a connection, TLS handshake included. */
+  readonly firstByteMs: number;
+  /** For the headers of an HTTP/1.1 request. */
+  readonly headersMs: number;
+  /** For a whole HTTP/1.1 request, its body included. */
+  readonly requestMs: number;
+  /** How long an HTTP/1.1 connection is kept between two requests. */
+  readonly idleMs: number;
+  /** How long an HTTP/2 connection is kept without a byte and without a stream. */
+  readonly sessionIdleMs: number;
+}
+
+/** A listening port. */
+export interface Port {
+  readonly host: string;
+  /** The port that was taken. */
+  readonly port: number;
+  /**
+   * Accepts no more connections, says GOAWAY on HTTP/2 and `Connection: close` on HTTP/1.1, and resolves when all that was
+   * accepted is finished; what is left after `graceMs` is cut off.
+   */
+  drain(graceMs: number): Promise<void>;
+  /** Cuts everything off at once. */
+  close(): void;
+  /** Requests and streams that are being served now. */
+  openStreams(): number;
+}
+
+const defaultTimeouts: PortTimeouts = {
+  firstByteMs: 10_000,
+  headersMs: 30_000,
+  requestMs: 300_000,
+  idleMs: 75_000,
+  sessionIdleMs: 1_800_000,
+};
+
+/**
+ * Opens the one port: HTTP/1.1 and HTTP/2 on the same listener, told apart by the first bytes. Rejects with the system's
+ * error when it cannot listen.
+ */
+export async function openPort(options: PortOptions): Promise<Port> {
+  const timeouts = { ...defaultTimeouts, ...options.timeouts };
+  const listener = new PortListener(options, timeouts);
+  await listener.listen();
+  return listener;
+}
+
+/** The first bytes of the HTTP/2 preface; no HTTP/1.1 method begins like this. */
+const PREFACE = Buffer.from("PRI");
+
+class PortListener implements Port {
+  readonly host: string;
+  readonly #options: PortOptions;
+  readonly #timeouts: PortTimeouts;
+  readonly #server: Server;
+  readonly #http1: Http1Side;
+  readonly #http2: Http2Side;
+  /** Every open connection, so that none outlives the port. As many as the system's descriptors allow. */
+  readonly #sockets = new Set<Socket>();
+  /** Those that have not said what they speak. */
+  readonly #undecided = new Set<Socket>();
+  #port: number;
+  #draining = false;
+  #whenEmpty: (() => void) | undefined;
+
+  constructor(options: PortOptions, timeouts: PortTimeouts) {
+    this.host = options.host;
+    this.#options = options;
+    this.#port = options.port;
+    this.#timeouts = timeouts;
+    this.#http1 = createHttp1Side(options.http1, timeouts);
+    this.#http2 = createHttp2Side(options.http2, timeouts, options.clock);
+    this.#server = this.#createServer();
+  }
+
+  get port(): number {
+    return this.#port;
+  }
+
+  openStreams(): number {
+    return this.#http1.openRequests() + this.#http2.openStreams();
+  }
+
+  listen(): Promise<void> {
+    const { host, port, reusePort } = this.#options;
+    return new Promise((resolve, reject) => {
+      this.#server.once("error", reject);
+      this.#server.listen({ host, port, reusePort, backlog: 1024 }, () => {
+        this.#server.removeListener("error", reject);
+        // Accepting may fail for want of descriptors: the connection is lost, the port goes on.
+        this.#server.on("error", ignore);
+        const address = this.#server.address();
+        if (typeof address === "object" && address !== null) this.#port = address.port;
+        resolve();
+      });
+    });
+  }
+
+  async drain(graceMs: number): Promise<void> {
+    if (this.#draining) return;
+    this.#draining = true;
+    this.#server.close();
+    for (const socket of this.#undecided) socket.destroy();
+    this.#http1.drain();
+    this.#http2.drain();
+    if (this.#sockets.size > 0) {
+      await new Promise<void>((resolve) => {
+        const timer = this.#options.clock.after(graceMs, resolve);
+        this.#whenEmpty = () => {
+          timer.cancel();
+          resolve();
+        };
+      });
+    }
+    this.close();
+  }
+
+  close(): void {
+    this.#draining = true;
+    this.#server.close();
+    this.#http1.close();
+    this.#http2.close();
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  #createServer(): Server {
+    const track = (socket: Socket) => this.#track(socket);
+    const sniff = (socket: Socket) => this.#sniff(socket);
+    const socketOptions = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 };
+    const { tls } = this.#options;
+    if (tls === undefined) {
+      const server = createServer(socketOptions);
+      server.on("connection", track);
+      server.on("connection", sniff);
+      return server;
+    }
+    const server = createTlsServer({
+      ...socketOptions,
+      cert: tls.cert,
+      key: tls.key,
+      minVersion: "TLSv1.2",
+      ALPNProtocols: ["h2", "http/1.1"],
+      handshakeTimeout: this.#timeouts.firstByteMs,
+    });
+    server.on("connection", track);
+    server.on("tlsClientError", ignore);
+    server.on("secureConnection", (socket) => {
+      socket.on("error", ignore);
+      if (socket.alpnProtocol === "h2") this.#http2.accept(socket);
+      else this.#http1.accept(socket);
+    });
+    return server;
+  }
+
+  #track(socket: Socket): void {
+    const sockets = this.#sockets;
+    sockets.add(socket);
+    socket.on("error", ignore);
+    socket.once("close", () => {
+      sockets.delete(socket);
+      if (sockets.size === 0) this.#whenEmpty?.();
+    });
+    if (this.#draining) socket.destroy();
+  }
+
+  #sniff(socket: Socket): void {
+    const undecided = this.#undecided;
+    const timer = this.#options.clock.after(this.#timeouts.firstByteMs, () => socket.destroy());
+    const decided = () => {
+      timer.cancel();
+      undecided.delete(socket);
+      socket.removeListener("readable", look);
+      socket.removeListener("close", decided);
+    };
+    const look = () => {
+      // Exactly as many as are needed: a bare read() would take the whole buffer, and unshift() would copy it back.
+      const first: Buffer | null = socket.read(PREFACE.length);
+      if (first === null) {
+        if (socket.readableEnded) socket.destroy();
+        return;
+      }
+      decided();
+      socket.unshift(first);
+      if (first.equals(PREFACE)) this.#http2.accept(socket);
+      else this.#http1.accept(socket);
+    };
+    undecided.add(socket);
+    socket.on("readable", look);
+    socket.on("close", decided);
+  }
+}
+
+function ignore(): void {}
