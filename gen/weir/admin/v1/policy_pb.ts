@@ -316,7 +316,9 @@ export const LabelValuesSchema: GenMessage<LabelValues> = /*@__PURE__*/
  */
 export type AccessRule = Message<"weir.admin.v1.AccessRule"> & {
   /**
-   * Models that are allowed, as clients ask for them; may end in `*`. Empty means that this policy allows none.
+   * Models, as clients ask for them; may end in `*`. In `policies/{policy}` they are allowed, and empty means that this
+   * policy allows none. In `teams/{team}/policies/{policy}`, which can only tighten, all others are denied, and empty means
+   * that it denies none by this field.
    *
    * @generated from field: repeated string allow_models = 1;
    */

@@ -1,0 +1,144 @@
+import { type AccessRule, type Policy, Policy_Mode } from "../../gen/weir/admin/v1/policy_pb.ts";
+import type { Principal } from "../mesh/grant.ts";
+import type { Target } from "../mesh/target.ts";
+import { matchesAny, selects } from "./pattern.ts";
+
+/** A request, as far as access policies look at it. */
+export interface AccessQuestion {
+  readonly principal: Principal;
+  /** The name that was asked for and, for an alias, the name behind it. */
+  readonly names: readonly string[];
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** What all access policies together say of a model, before its targets are looked at. */
+export interface AccessVerdict {
+  /** Undefined means allowed; else the policy that denies, or "" when none allows. */
+  readonly deniedBy: string | undefined;
+  /** Parameters that are denied, and by which policy. */
+  readonly deniedParameters: ReadonlyMap<string, string>;
+  /** Policies in audit mode that would have denied. */
+  readonly auditDeniedBy: readonly string[];
+  /** The enforced policies that concern this request, for its targets. */
+  readonly concerning: readonly AccessPolicy[];
+}
+
+/** An access policy, ready to be asked. */
+export interface AccessPolicy {
+  readonly policy: Policy;
+  readonly rule: AccessRule;
+  /** The team that a policy below `teams/{team}` is bound to, or "" for the platform's. */
+  readonly team: string;
+}
+
+/** Picks the access policies that are in force. */
+export function listAccessPolicies(policies: Iterable<Policy>): AccessPolicy[] {
+  const found: AccessPolicy[] = [];
+  for (const policy of policies) {
+    if (policy.disabled || policy.rule.case !== "access") continue;
+    const at = policy.name.indexOf("/policies/");
+    found.push({ policy, rule: policy.rule.value, team: at < 0 ? "" : policy.name.slice(0, at) });
+  }
+  return found;
+}
+
+/**
+ * Judges a model. The default is to deny: some policy of the platform must allow it. A policy of a team can only tighten:
+ * when it names models, it denies all others. What any policy denies stays denied.
+ */
+export function judgeModel(
+  policies: readonly AccessPolicy[],
+  question: AccessQuestion,
+): AccessVerdict {
+  const concerning: AccessPolicy[] = [];
+  const auditDeniedBy: string[] = [];
+  const deniedParameters = new Map<string, string>();
+  let deniedBy: string | undefined = "";
+  let objection: string | undefined;
+  for (const candidate of policies) {
+    if (!concerns(candidate, question)) continue;
+    const { policy, rule } = candidate;
+    const objects = objectsToModel(candidate, question.names);
+    if (policy.mode === Policy_Mode.AUDIT) {
+      if (objects) auditDeniedBy.push(policy.name);
+      continue;
+    }
+    concerning.push(candidate);
+    for (const parameter of rule.denyParameters) deniedParameters.set(parameter, policy.name);
+    if (objects) objection ??= policy.name;
+    else if (allowsModel(candidate, question.names)) deniedBy = undefined;
+  }
+  return { deniedBy: objection ?? deniedBy, deniedParameters, auditDeniedBy, concerning };
+}
+
+/** Why a target may not be used, or undefined when it may. `concerning` comes from the model's verdict. */
+export function judgeTarget(
+  concerning: readonly AccessPolicy[],
+  question: AccessQuestion,
+  target: Target,
+): string | undefined {
+  const provider = target.provider;
+  let allowed = false;
+  for (const candidate of concerning) {
+    if (!selects(candidate.policy.match?.providers, [provider.name])) continue;
+    const why = objectsToTarget(candidate, target);
+    if (why !== undefined) return `${candidate.policy.name} ${why}`;
+    if (allowsModel(candidate, question.names)) allowed = true;
+  }
+  return allowed ? undefined : "no policy allows this provider";
+}
+
+function concerns({ policy, team }: AccessPolicy, question: AccessQuestion): boolean {
+  const { principal, names } = question;
+  if (team !== "" && !principal.teams.some((each) => each.name === team)) return false;
+  const match = policy.match;
+  if (match === undefined) return true;
+  if (!selects(match.keys, [principal.key.name])) return false;
+  if (match.users !== undefined) {
+    if (!selects(match.users, principal.user === "" ? [] : [principal.user])) return false;
+  }
+  if (match.teams !== undefined) {
+    if (
+      !selects(
+        match.teams,
+        principal.teams.map((each) => each.name),
+      )
+    ) {
+      return false;
+    }
+  }
+  if (!selects(match.models, names)) return false;
+  for (const [label, { values }] of Object.entries(match.labels)) {
+    const value = question.labels[label];
+    if (value === undefined || !matchesAny(values, value)) return false;
+  }
+  return true;
+}
+
+function allowsModel({ rule, team }: AccessPolicy, names: readonly string[]): boolean {
+  return team === "" && names.some((name) => matchesAny(rule.allowModels, name));
+}
+
+function objectsToModel({ policy, rule, team }: AccessPolicy, names: readonly string[]): boolean {
+  // A policy about some providers only says nothing about the model at others.
+  if (policy.match?.providers !== undefined) return false;
+  if (names.some((name) => matchesAny(rule.denyModels, name))) return true;
+  if (team === "" || rule.allowModels.length === 0) return false;
+  return !names.some((name) => matchesAny(rule.allowModels, name));
+}
+
+function objectsToTarget({ rule }: AccessPolicy, target: Target): string | undefined {
+  const { name, resource } = target.provider;
+  if (rule.allowProviders.length > 0 && !matchesAny(rule.allowProviders, name)) {
+    return "allows other providers only";
+  }
+  if (matchesAny(rule.denyProviders, name)) return "denies this provider";
+  if (rule.allowRegions.length > 0 && !matchesAny(rule.allowRegions, resource.region)) {
+    return "allows other regions only";
+  }
+  if (rule.requireZeroDataRetention && !resource.zeroDataRetention) {
+    return "requires a provider that keeps no data";
+  }
+  if (matchesAny(rule.denyModels, target.model)) return "denies this model";
+  return undefined;
+}

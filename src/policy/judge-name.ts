@@ -1,0 +1,78 @@
+import type { ExcludedTarget } from "../../gen/weir/admin/v1/record_pb.ts";
+import type { Leg, Principal } from "../mesh/grant.ts";
+import type { Snapshot } from "../mesh/snapshot.ts";
+import type { Target } from "../mesh/target.ts";
+import {
+  type AccessPolicy,
+  type AccessQuestion,
+  type AccessVerdict,
+  judgeModel,
+  judgeTarget,
+} from "./access.ts";
+import { matchesAny } from "./pattern.ts";
+import { type ResolvedModel, resolveModel } from "./resolve-model.ts";
+
+/** One name, judged for one principal. */
+export interface NameVerdict {
+  readonly access: AccessVerdict;
+  /** The model as the first leg of a route; undefined when there is no such model. */
+  readonly leg: Leg | undefined;
+}
+
+/** Who asks, and with which labels. */
+export interface Asker {
+  readonly principal: Principal;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** Resolves a name and judges the model and each of its targets. */
+export function judgeName(
+  snapshot: Snapshot,
+  policies: readonly AccessPolicy[],
+  asker: Asker,
+  asked: string,
+): NameVerdict {
+  const resolved = resolveModel(snapshot, asked);
+  const names =
+    resolved !== undefined && resolved.name !== asked ? [asked, resolved.name] : [asked];
+  const question = { ...asker, names };
+  const access = judgeByKey(judgeModel(policies, question), question);
+  return { access, leg: resolved && createLeg(resolved, access, question) };
+}
+
+/** A key may narrow what policy allows, never widen it. */
+function judgeByKey(access: AccessVerdict, question: AccessQuestion): AccessVerdict {
+  const { key } = question.principal;
+  if (key.allowedModels.length === 0) return access;
+  if (question.names.some((name) => matchesAny(key.allowedModels, name))) return access;
+  return { ...access, deniedBy: access.deniedBy || key.name };
+}
+
+function createLeg(resolved: ResolvedModel, access: AccessVerdict, question: AccessQuestion): Leg {
+  const targets: Target[] = [];
+  const excluded: ExcludedTarget[] = [];
+  for (const target of resolved.targets) {
+    const why = excludes(target, access, question);
+    if (why === undefined) targets.push(target);
+    else excluded.push(createExcluded(target, why));
+  }
+  return { name: resolved.name, model: resolved.resource, targets, excluded, after: "first" };
+}
+
+function excludes(
+  target: Target,
+  access: AccessVerdict,
+  question: AccessQuestion,
+): string | undefined {
+  if (target.provider.resource.disabled) return "the provider is disabled";
+  return target.provider.fault ?? judgeTarget(access.concerning, question, target);
+}
+
+function createExcluded(target: Target, reason: string): ExcludedTarget {
+  return {
+    $typeName: "weir.admin.v1.ExcludedTarget",
+    provider: target.provider.name,
+    upstreamModel: target.upstreamModel,
+    reason,
+  };
+}

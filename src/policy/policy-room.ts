@@ -1,0 +1,166 @@
+import { type Key, Role } from "../../gen/weir/admin/v1/team_pb.ts";
+import type { ChatAsk, EmbedAsk } from "../mesh/ask.ts";
+import type { Call } from "../mesh/call.ts";
+import { MeshError } from "../mesh/errors.ts";
+import type { Grant, Leg, Principal } from "../mesh/grant.ts";
+import type { Snapshot } from "../mesh/snapshot.ts";
+import { type AccessPolicy, listAccessPolicies } from "./access.ts";
+import { type Asker, judgeName, type NameVerdict } from "./judge-name.ts";
+
+/** Verdicts kept for each key; past it they are all forgotten and made anew. */
+const VERDICTS_PER_KEY_MAX = 256;
+/** The model, what the caller names beside it, and what the model's resource names: no more than this. */
+const LEGS_MAX = 16;
+/** Suffixes that ask for a strategy; see issue and design: the strategies beyond WEIGHTED are not there yet. */
+const STRATEGY_SUFFIXES = [":nitro", ":floor", ":online", ":free"];
+
+/** What policy says, for the journey and for the list of models. */
+export interface PolicyRoom {
+  /**
+   * Makes the grant of a call. Throws MODEL_NOT_ALLOWED, MODEL_NOT_FOUND, PARAMETER_NOT_ALLOWED; PERMISSION_DENIED for an
+   * administrative key, which spends nothing; UNIMPLEMENTED for what is designed and not there yet.
+   */
+  grant(principal: Principal, ask: ChatAsk | EmbedAsk, call: Call): Grant;
+  /** A model as a principal sees it; undefined when it may not know of it or there is none. */
+  find(principal: Principal, name: string): Leg | undefined;
+}
+
+/** Policy over whatever snapshot is current. */
+export function createPolicyRoom(current: () => Snapshot): PolicyRoom {
+  const judge = createJudge(current);
+  return {
+    grant: (principal, ask, call) => {
+      if (principal.adminRole !== Role.UNSPECIFIED) {
+        throw new MeshError(
+          "PERMISSION_DENIED",
+          "An administrative key administers and asks no models. Use a key of a team.",
+        );
+      }
+      const asker = { principal, labels: ask.labels };
+      const first = judge(asker, ask.model);
+      call.trail.auditDeniedBy.push(...first.access.auditDeniedBy);
+      const leg = assertAllowed(first, ask.model);
+      assertParameters(first, ask);
+      return {
+        principal,
+        revision: current().revision,
+        legs: listLegs(leg, ask, call, (name) => judge(asker, name)),
+      };
+    },
+    find: (principal, name) => {
+      const verdict = judge({ principal, labels: {} }, name);
+      return verdict.access.deniedBy === undefined ? verdict.leg : undefined;
+    },
+  };
+}
+
+/** Judges names, and keeps the verdicts of a revision where they cannot depend on a request's labels. */
+function createJudge(current: () => Snapshot): (asker: Asker, name: string) => NameVerdict {
+  let revision = -1;
+  let policies: readonly AccessPolicy[] = [];
+  let byLabel = false;
+  let kept = new WeakMap<Key, Map<string, NameVerdict>>();
+  return (asker, name) => {
+    const snapshot = current();
+    if (snapshot.revision !== revision) {
+      revision = snapshot.revision;
+      policies = listAccessPolicies(snapshot.policies.values());
+      byLabel = policies.some(({ policy }) => Object.keys(policy.match?.labels ?? {}).length > 0);
+      kept = new WeakMap();
+    }
+    const { key } = asker.principal;
+    if (byLabel) {
+      const labels = { ...asker.labels, ...key.labels };
+      return judgeName(snapshot, policies, { ...asker, labels }, name);
+    }
+    let verdicts = kept.get(key);
+    if (verdicts === undefined) {
+      verdicts = new Map();
+      kept.set(key, verdicts);
+    }
+    let verdict = verdicts.get(name);
+    if (verdict === undefined) {
+      if (verdicts.size >= VERDICTS_PER_KEY_MAX) verdicts.clear();
+      verdict = judgeName(snapshot, policies, asker, name);
+      verdicts.set(name, verdict);
+    }
+    return verdict;
+  };
+}
+
+/** Denied comes before unknown, so that a caller learns nothing of models that it may not use. */
+function assertAllowed({ access, leg }: NameVerdict, asked: string): Leg {
+  if (access.deniedBy !== undefined) {
+    const policy = access.deniedBy;
+    throw new MeshError(
+      "MODEL_NOT_ALLOWED",
+      policy === ""
+        ? `No policy allows this key to use the model ${quote(asked)}. Ask your platform team for an access policy.`
+        : `${policy} does not allow this key to use the model ${quote(asked)}.`,
+      { field: "model", metadata: { policy, model: asked } },
+    );
+  }
+  if (leg !== undefined) return leg;
+  const suffix = STRATEGY_SUFFIXES.find((each) => asked.endsWith(each));
+  if (suffix !== undefined) {
+    throw new MeshError(
+      "UNIMPLEMENTED",
+      `Routing by the suffix ${suffix} is not there yet. Ask for the model without it.`,
+      { field: "model" },
+    );
+  }
+  throw new MeshError(
+    "MODEL_NOT_FOUND",
+    `There is no model ${quote(asked)} here. List the models, or ask your platform team to add it.`,
+    { field: "model", metadata: { model: asked } },
+  );
+}
+
+function assertParameters({ access }: NameVerdict, ask: ChatAsk | EmbedAsk): void {
+  if (access.deniedParameters.size === 0) return;
+  for (const parameter of ask.parameters()) {
+    const policy = access.deniedParameters.get(parameter);
+    if (policy === undefined) continue;
+    throw new MeshError(
+      "PARAMETER_NOT_ALLOWED",
+      `${policy} does not allow the parameter ${parameter}. Leave it out.`,
+      { field: parameter, metadata: { policy, parameter } },
+    );
+  }
+}
+
+function listLegs(
+  first: Leg,
+  ask: ChatAsk | EmbedAsk,
+  call: Call,
+  judge: (name: string) => NameVerdict,
+): Leg[] {
+  const legs = [first];
+  const add = (names: readonly string[], after: Leg["after"]): void => {
+    for (const name of names) {
+      if (legs.length >= LEGS_MAX) return;
+      const { access, leg } = judge(name);
+      if (access.deniedBy !== undefined || leg === undefined) {
+        const reason = leg === undefined ? "there is no such model" : "no policy allows this model";
+        call.trail.excluded.push({
+          $typeName: "weir.admin.v1.ExcludedTarget",
+          provider: "",
+          upstreamModel: name,
+          reason,
+        });
+      } else if (!legs.some((each) => each.name === leg.name)) {
+        legs.push({ ...leg, after });
+      }
+    }
+  };
+  add(ask.fallbackModels, "any");
+  add(first.model.fallbacks, "any");
+  add(first.model.contextWindowFallbacks, "context_window");
+  add(first.model.contentPolicyFallbacks, "content_policy");
+  return legs;
+}
+
+/** A caller's word, short enough to be said back. */
+function quote(word: string): string {
+  return JSON.stringify(word.length > 100 ? `${word.slice(0, 100)}…` : word);
+}

@@ -1,0 +1,93 @@
+import type { Timeouts } from "../../gen/weir/admin/v1/model_pb.ts";
+import type { Cancellation } from "../mesh/cancellation.ts";
+import type { Clock, Timer } from "../mesh/clock.ts";
+import { MeshError } from "../mesh/errors.ts";
+
+/** The three clocks of an attempt, in milliseconds. */
+export interface ClockLimits {
+  /** Until the first content. */
+  readonly firstTokenMs: number;
+  /** Between two reads, once content flows. */
+  readonly idleMs: number;
+  /** The whole attempt. */
+  readonly totalMs: number;
+}
+
+const defaults: ClockLimits = { firstTokenMs: 60_000, idleMs: 60_000, totalMs: 600_000 };
+
+/** A model's limits, with the defaults filled in. */
+export function readClockLimits(timeouts: Timeouts | undefined): ClockLimits {
+  if (timeouts === undefined) return defaults;
+  return {
+    firstTokenMs: milliseconds(timeouts.firstToken) ?? defaults.firstTokenMs,
+    idleMs: milliseconds(timeouts.idle) ?? defaults.idleMs,
+    totalMs: milliseconds(timeouts.total) ?? defaults.totalMs,
+  };
+}
+
+/** Watches one attempt and ends it with UPSTREAM_TIMEOUT when a clock runs out. */
+export class AttemptClocks {
+  readonly #clock: Clock;
+  readonly #limits: ClockLimits;
+  readonly #cancellation: Cancellation;
+  readonly #total: Timer;
+  #silence: Timer;
+  #paused = false;
+
+  constructor(clock: Clock, limits: ClockLimits, cancellation: Cancellation) {
+    this.#clock = clock;
+    this.#limits = limits;
+    this.#cancellation = cancellation;
+    this.#total = clock.after(limits.totalMs, () => this.#end("total", limits.totalMs));
+    this.#silence = clock.after(limits.firstTokenMs, () =>
+      this.#endSilence("first token", limits.firstTokenMs),
+    );
+  }
+
+  /** Content begins to flow: the idle clock takes over. */
+  commit(): void {
+    this.#silence.cancel();
+    this.#silence = this.#clock.after(this.#limits.idleMs, () =>
+      this.#endSilence("idle", this.#limits.idleMs),
+    );
+  }
+
+  /** Something came. */
+  progress(): void {
+    this.#silence.refresh();
+  }
+
+  /** The caller is behind: silence is its doing now. */
+  pause(): void {
+    this.#paused = true;
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#silence.refresh();
+  }
+
+  stop(): void {
+    this.#silence.cancel();
+    this.#total.cancel();
+  }
+
+  #endSilence(which: string, limitMs: number): void {
+    if (this.#paused) this.#silence.refresh();
+    else this.#end(which, limitMs);
+  }
+
+  #end(which: string, limitMs: number): void {
+    this.#cancellation.cancel(
+      new MeshError("UPSTREAM_TIMEOUT", "The model took too long to answer. Try again.", {
+        internal: `the ${which} clock of ${limitMs} ms ran out`,
+      }),
+    );
+  }
+}
+
+function milliseconds(
+  duration: { seconds: bigint; nanos: number } | undefined,
+): number | undefined {
+  return duration && Number(duration.seconds) * 1000 + duration.nanos / 1e6;
+}

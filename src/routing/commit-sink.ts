@@ -1,0 +1,64 @@
+import type { ChatChunk } from "../mesh/chunk.ts";
+import type { ChatSink } from "../mesh/sink.ts";
+import type { UpstreamSink } from "../mesh/upstream.ts";
+import type { AttemptClocks } from "./attempt-clocks.ts";
+
+/** Chunks held back before the first content; an upstream that sends more than this without content is told to wait. */
+const HELD_MAX = 256;
+
+/**
+ * Holds an attempt's chunks back until the first content comes: until then switching to another target is invisible.
+ * Content commits: what was held goes out, and everything after it flows straight through.
+ */
+export class CommitSink implements UpstreamSink {
+  readonly #sink: ChatSink;
+  readonly #clocks: AttemptClocks;
+  readonly #onCommit: () => void;
+  #held: ChatChunk[] = [];
+  #committed = false;
+
+  /** `onCommit` runs once, before the first chunk goes out, and starts the caller's sink. */
+  constructor(sink: ChatSink, clocks: AttemptClocks, onCommit: () => void) {
+    this.#sink = sink;
+    this.#clocks = clocks;
+    this.#onCommit = onCommit;
+  }
+
+  get committed(): boolean {
+    return this.#committed;
+  }
+
+  chunk(chunk: ChatChunk): boolean {
+    if (this.#committed) {
+      this.#clocks.progress();
+      return this.#pass(chunk);
+    }
+    this.#held.push(chunk);
+    if (!chunk.content && this.#held.length < HELD_MAX) return true;
+    return this.commit();
+  }
+
+  /** Commits, with or without content: a complete answer may be empty. Returns whether the caller's sink keeps up. */
+  commit(): boolean {
+    if (this.#committed) return true;
+    this.#committed = true;
+    this.#onCommit();
+    const held = this.#held;
+    this.#held = [];
+    let ready = true;
+    for (const chunk of held) ready = this.#pass(chunk);
+    return ready;
+  }
+
+  /** While the caller is behind, a silent upstream is the caller's doing: the idle clock stands still. */
+  async ready(): Promise<void> {
+    await this.#sink.ready();
+    this.#clocks.resume();
+  }
+
+  #pass(chunk: ChatChunk): boolean {
+    const ready = this.#sink.chunk(chunk);
+    if (!ready) this.#clocks.pause();
+    return ready;
+  }
+}
