@@ -44,7 +44,7 @@ export function mapStatus(error: MeshError): RpcStatus {
     details.push({ desc: RetryInfoSchema, value: createRetryInfo(retryAfterMs) });
   }
   if (quotaReasons.has(error.reason)) {
-    const subject = metadata?.["scope"] ?? metadata?.["policy"] ?? "";
+    const subject = metadata?.scope ?? metadata?.policy ?? "";
     const violations = [{ subject, description: error.message }];
     details.push({
       desc: QuotaFailureSchema,
