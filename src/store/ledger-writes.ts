@@ -1,0 +1,53 @@
+import type { LedgerRow } from "./ledger-rows.ts";
+import { requestColumns } from "./ledger-rows.ts";
+import type { SqlSession, SqlValue } from "./sql-session.ts";
+
+/** Appends rows; one whose `request_id` is there already is left out, labels and all. Returns how many were new. */
+export async function appendRows(session: SqlSession, rows: readonly LedgerRow[]): Promise<number> {
+  const changed = await session.runEach(
+    insertRequest,
+    rows.map((row) => row.values),
+  );
+  const labels: SqlValue[][] = [];
+  const lastUsed = new Map<string, number>();
+  let added = 0;
+  for (const [index, row] of rows.entries()) {
+    if (changed[index] !== 1) continue;
+    added += 1;
+    for (const [key, value] of row.labels) labels.push([row.requestId, key, value]);
+    if (row.startMs > (lastUsed.get(row.key) ?? -1)) lastUsed.set(row.key, row.startMs);
+  }
+  await session.runEach(insertLabel, labels);
+  // In one order for all writers, so that two of them cannot each wait for a row of the other.
+  await session.runEach(touchKey, [...lastUsed].sort(byKey));
+  return added;
+}
+
+/** Deletes the oldest rows that began before a time, at most `limit` of them; how many there were. */
+export async function pruneRows(
+  session: SqlSession,
+  input: { readonly beforeMs: number; readonly limit: number },
+): Promise<number> {
+  const oldest =
+    "SELECT request_id FROM requests WHERE start_ms < $1 ORDER BY start_ms, request_id LIMIT $2";
+  const values = [input.beforeMs, input.limit];
+  await session.run(`DELETE FROM request_labels WHERE request_id IN (${oldest})`, values);
+  return session.run(`DELETE FROM requests WHERE request_id IN (${oldest})`, values);
+}
+
+const insertRequest =
+  `INSERT INTO requests (${requestColumns.join(", ")}) ` +
+  `VALUES (${requestColumns.map((_, index) => `$${index + 1}`).join(", ")}) ON CONFLICT DO NOTHING`;
+
+const insertLabel =
+  "INSERT INTO request_labels (request_id, label_key, label_value) VALUES ($1, $2, $3) " +
+  "ON CONFLICT DO NOTHING";
+
+const touchKey =
+  "INSERT INTO key_usage (key_name, last_used_ms) VALUES ($1, $2) " +
+  "ON CONFLICT (key_name) DO UPDATE SET last_used_ms = excluded.last_used_ms " +
+  "WHERE key_usage.last_used_ms < excluded.last_used_ms";
+
+function byKey(a: readonly [string, number], b: readonly [string, number]): number {
+  return a[0] < b[0] ? -1 : 1;
+}

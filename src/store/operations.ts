@@ -1,0 +1,92 @@
+import { commitResources } from "./commit-operation.ts";
+import { readLastUsed, readRecent, readRecord } from "./ledger-reads.ts";
+import { appendRows, pruneRows } from "./ledger-writes.ts";
+import { applyNextMigration } from "./migrations.ts";
+import {
+  findSecret,
+  getResource,
+  listResources,
+  readAllResources,
+  readChangesSince,
+  readHistory,
+  readResourceAt,
+  readRevision,
+} from "./policy-reads.ts";
+import type { SqlSession } from "./sql-session.ts";
+import { readText } from "./sql-session.ts";
+import { sumUsage } from "./usage-query.ts";
+
+/**
+ * Everything that a store does, written once for all engines. Each runs within one transaction; inputs and outputs are
+ * plain data, so that an engine may live in another thread.
+ */
+export const operations = {
+  migrate: applyNextMigration,
+  install: readInstallation,
+  commit: commitResources,
+  append: appendRows,
+  prune: pruneRows,
+
+  revision: readRevision,
+  readAll: readAllResources,
+  get: getResource,
+  list: listResources,
+  findSecret,
+  changesSince: readChangesSince,
+  history: readHistory,
+  getAt: readResourceAt,
+  record: readRecord,
+  lastUsed: readLastUsed,
+
+  recent: readRecent,
+  usage: sumUsage,
+} as const;
+
+export type OperationName = keyof typeof operations;
+
+export type OperationInput<K extends OperationName> = Parameters<(typeof operations)[K]>[1];
+
+export type OperationOutput<K extends OperationName> = Awaited<ReturnType<(typeof operations)[K]>>;
+
+/**
+ * Runs operations in transactions of its own. An engine chooses by `operationLanes` where.
+ * Rejects with StoreError alone; a write that has resolved is durable.
+ */
+export interface SqlBackend {
+  run<K extends OperationName>(name: K, input: OperationInput<K>): Promise<OperationOutput<K>>;
+  /** Finishes what was begun. */
+  close(): Promise<void>;
+}
+
+/** Writes go one after the other; short reads and scans of the ledger never wait for them, nor for each other. */
+export type Lane = "write" | "read" | "scan";
+
+export const operationLanes: Readonly<Record<OperationName, Lane>> = {
+  migrate: "write",
+  install: "write",
+  commit: "write",
+  append: "write",
+  prune: "write",
+  revision: "read",
+  readAll: "read",
+  get: "read",
+  list: "read",
+  findSecret: "read",
+  changesSince: "read",
+  history: "read",
+  getAt: "read",
+  record: "read",
+  lastUsed: "read",
+  recent: "scan",
+  usage: "scan",
+};
+
+/** The identity of this installation; `proposed` when it has none yet. */
+async function readInstallation(session: SqlSession, proposed: string): Promise<string> {
+  await session.run(
+    "INSERT INTO installation (key, value) VALUES ('id', $1) ON CONFLICT DO NOTHING",
+    [proposed],
+  );
+  const [row] = await session.rows("SELECT value FROM installation WHERE key = 'id'");
+  return row === undefined ? proposed : readText(row, "value");
+}
