@@ -1,8 +1,8 @@
 import type { ResourceRow } from "./resource-rows.ts";
-import { createEtag, decodeBody, readKind } from "./resource-rows.ts";
+import { createEtag, readKind } from "./resource-rows.ts";
 import type { SqlRow } from "./sql-session.ts";
 import { readInteger, readOptionalText, readText } from "./sql-session.ts";
-import type { ResourceKind, StoredChange } from "./store.ts";
+import type { ResourceKind } from "./store.ts";
 
 /** A row of `changes`. */
 export interface ChangeRow {
@@ -36,15 +36,6 @@ export function readChangeRow(row: SqlRow): ChangeRow {
     reason: readText(row, "reason"),
     requestId: readText(row, "request_id"),
     atMs: readInteger(row, "at_ms"),
-  };
-}
-
-/** Throws StoreError when a body is not what this program can read. */
-export function decodeChange(row: ChangeRow): StoredChange {
-  return {
-    ...row,
-    before: row.before && decodeBody(row.before),
-    after: row.after && decodeBody(row.after),
   };
 }
 

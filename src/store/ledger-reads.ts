@@ -20,9 +20,10 @@ export async function readRecent(
   input: { readonly scope: LedgerScope; readonly limit: number },
 ): Promise<readonly Uint8Array[]> {
   const bindings = new Bindings();
+  const { from, where, time, requestId } = writeScope(input.scope, bindings);
   const rows = await session.rows(
-    `SELECT r.record FROM requests r WHERE ${writeScope(input.scope, bindings)}
-     ORDER BY r.start_ms DESC, r.request_id DESC LIMIT ${bindings.bind(input.limit)}`,
+    `SELECT r.record FROM ${from} WHERE ${where}
+     ORDER BY ${time} DESC, ${requestId} DESC LIMIT ${bindings.bind(input.limit)}`,
     bindings.values,
   );
   return rows.map((row) => readBytes(row, "record"));

@@ -1,7 +1,4 @@
-import { readMilliseconds } from "./ledger-rows.ts";
 import type { Bindings } from "./sql-session.ts";
-import type { LedgerFilter } from "./store.ts";
-import { StoreError } from "./store.ts";
 
 /** A filter in the ledger's own terms. */
 export interface LedgerScope {
@@ -16,34 +13,49 @@ export interface LedgerScope {
   readonly onlyErrors: boolean;
 }
 
-/** More names than this would not fit into one statement. */
-const NAMES_MAX = 10_000;
+/** Where the rows of a scope come from, and which of them are meant. */
+export interface ScopeText {
+  /** Tables, in the order in which they are best read; `requests` is `r`. */
+  readonly from: string;
+  readonly where: string;
+  /** The column that has the time, on the index that is read first. */
+  readonly time: string;
+  /** The column that has the request's identifier, on the same index. */
+  readonly requestId: string;
+}
 
-/** Throws StoreError when the filter names more than 10,000 things. */
-export function encodeScope(filter: LedgerFilter): LedgerScope {
-  const { teams, keys, users, models, providers } = filter;
-  const names = teams.length + keys.length + users.length + 2 * models.length + providers.length;
-  if (names > NAMES_MAX) {
-    throw new StoreError(`The filter names more than ${NAMES_MAX} things: ask in several parts.`);
+/** A scope with a label is read along the index of labels, every other along those of requests. */
+export function writeScope(scope: LedgerScope, bindings: Bindings): ScopeText {
+  const [first, ...others] = scope.labels;
+  const lead = first === undefined ? "r" : "l";
+  const conditions = ["1 = 1"];
+  if (first !== undefined) {
+    conditions.push(
+      "r.request_id = l.request_id",
+      `l.label_key = ${bindings.bind(first[0])} AND l.label_value = ${bindings.bind(first[1])}`,
+    );
   }
+  const { startMs, endMs } = scope;
+  if (startMs !== undefined) conditions.push(`${lead}.start_ms >= ${bindings.bind(startMs)}`);
+  if (endMs !== undefined) conditions.push(`${lead}.start_ms < ${bindings.bind(endMs)}`);
+  conditions.push(...writeNames(scope, bindings));
+  for (const [key, value] of others) {
+    conditions.push(
+      "EXISTS (SELECT 1 FROM request_labels o WHERE o.request_id = r.request_id " +
+        `AND o.label_key = ${bindings.bind(key)} AND o.label_value = ${bindings.bind(value)})`,
+    );
+  }
+  if (scope.onlyErrors) conditions.push("r.error_reason <> ''");
   return {
-    startMs: readMilliseconds(filter.startTime),
-    endMs: readMilliseconds(filter.endTime),
-    teams,
-    keys,
-    users,
-    models,
-    providers,
-    labels: Object.entries(filter.labels),
-    onlyErrors: filter.onlyErrors,
+    from: first === undefined ? "requests r" : "request_labels l CROSS JOIN requests r",
+    where: conditions.join(" AND "),
+    time: `${lead}.start_ms`,
+    requestId: `${lead}.request_id`,
   };
 }
 
-/** The condition on `requests r` that a scope stands for. */
-export function writeScope(scope: LedgerScope, bindings: Bindings): string {
-  const conditions = ["1 = 1"];
-  if (scope.startMs !== undefined) conditions.push(`r.start_ms >= ${bindings.bind(scope.startMs)}`);
-  if (scope.endMs !== undefined) conditions.push(`r.start_ms < ${bindings.bind(scope.endMs)}`);
+function writeNames(scope: LedgerScope, bindings: Bindings): readonly string[] {
+  const conditions: string[] = [];
   const oneOf = (column: string, names: readonly string[]) => {
     if (names.length > 0) conditions.push(`${column} IN ${bindings.bindList(names)}`);
   };
@@ -56,12 +68,5 @@ export function writeScope(scope: LedgerScope, bindings: Bindings): string {
     const asked = bindings.bindList(scope.models);
     conditions.push(`(r.model IN ${answered} OR r.model_asked IN ${asked})`);
   }
-  for (const [key, value] of scope.labels) {
-    conditions.push(
-      "r.request_id IN (SELECT l.request_id FROM request_labels l " +
-        `WHERE l.label_key = ${bindings.bind(key)} AND l.label_value = ${bindings.bind(value)})`,
-    );
-  }
-  if (scope.onlyErrors) conditions.push("r.error_reason <> ''");
-  return conditions.join(" AND ");
+  return conditions;
 }

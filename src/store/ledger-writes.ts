@@ -14,7 +14,7 @@ export async function appendRows(session: SqlSession, rows: readonly LedgerRow[]
   for (const [index, row] of rows.entries()) {
     if (changed[index] !== 1) continue;
     added += 1;
-    for (const [key, value] of row.labels) labels.push([row.requestId, key, value]);
+    for (const [key, value] of row.labels) labels.push([row.requestId, key, value, row.startMs]);
     if (row.startMs > (lastUsed.get(row.key) ?? -1)) lastUsed.set(row.key, row.startMs);
   }
   await session.runEach(insertLabel, labels);
@@ -40,7 +40,8 @@ const insertRequest =
   `VALUES (${requestColumns.map((_, index) => `$${index + 1}`).join(", ")}) ON CONFLICT DO NOTHING`;
 
 const insertLabel =
-  "INSERT INTO request_labels (request_id, label_key, label_value) VALUES ($1, $2, $3) " +
+  "INSERT INTO request_labels (request_id, label_key, label_value, start_ms) " +
+  "VALUES ($1, $2, $3, $4) " +
   "ON CONFLICT DO NOTHING";
 
 const touchKey =

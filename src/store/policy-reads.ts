@@ -56,12 +56,17 @@ export async function findSecret(
   return row && readResourceRow(row);
 }
 
+/** Whole revisions: the last is completed even beyond the limit, or a reader that goes on behind it would miss its rest. */
 export async function readChangesSince(
   session: SqlSession,
   input: { readonly revision: number; readonly limit: number },
 ): Promise<readonly ChangeRow[]> {
   const rows = await session.rows(
-    `SELECT ${changeColumns} FROM changes WHERE revision > $1 ORDER BY sequence LIMIT $2`,
+    `SELECT ${changeColumns} FROM changes WHERE revision > $1 AND revision <= (
+       SELECT MAX(l.revision) FROM (
+         SELECT revision FROM changes WHERE revision > $1 ORDER BY sequence LIMIT $2
+       ) l
+     ) ORDER BY sequence`,
     [input.revision, input.limit],
   );
   return rows.map(readChangeRow);

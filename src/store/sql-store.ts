@@ -2,14 +2,12 @@ import type { RequestRecord } from "../../gen/weir/admin/v1/record_pb.ts";
 import type { UsageRow } from "../../gen/weir/admin/v1/usage_service_pb.ts";
 import type { Clock } from "../mesh/clock.ts";
 import { createId } from "../mesh/random.ts";
-import { decodeChange } from "./change-rows.ts";
 import type { EncodedWrite } from "./commit-operation.ts";
-import { decodeRecord, encodeRecord } from "./ledger-rows.ts";
-import { encodeScope } from "./ledger-scope.ts";
+import { decodeRecord, encodeRecord, encodeScope } from "./ledger-codec.ts";
 import type { Migration } from "./migrations.ts";
 import type { SqlBackend } from "./operations.ts";
+import { decodeChange, decodeResource, encodeBody, listSecrets } from "./resource-codec.ts";
 import type { ResourceRow } from "./resource-rows.ts";
-import { decodeResource, encodeBody, listSecrets } from "./resource-rows.ts";
 import type {
   ChangePage,
   CommitResult,
@@ -22,7 +20,7 @@ import type {
   StoredResource,
   UsageQuery,
 } from "./store.ts";
-import { decodeUsageRow, encodeUsageQuery } from "./usage-rows.ts";
+import { decodeUsageRow, encodeUsageQuery } from "./usage-codec.ts";
 
 /** What a store on SQL is put together from. */
 export interface SqlStoreParts {

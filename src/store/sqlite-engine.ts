@@ -2,8 +2,6 @@ import type { StatementSync } from "node:sqlite";
 import { DatabaseSync } from "node:sqlite";
 import type { SqlRow, SqlSession, SqlValue } from "./sql-session.ts";
 
-/** How long a writer waits for another process that is writing, in milliseconds. */
-const BUSY_TIMEOUT_MS = 5_000;
 const STATEMENTS_MAX = 200;
 const WAL_TRIES = 100;
 const WAL_PAUSE_MS = 20;
@@ -17,9 +15,8 @@ export class SqliteEngine implements SqlSession {
   /** By the text before translation; the longest unused goes first. */
   readonly #statements = new Map<string, Prepared>();
 
-  /** A reader's connection refuses writes. */
-  constructor(path: string, access: "write" | "read") {
-    this.#database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
+  constructor(path: string, { readOnly, busyTimeoutMs }: SqliteEngineOptions) {
+    this.#database = new DatabaseSync(path, { timeout: busyTimeoutMs });
     try {
       this.#enterWal();
       // FULL: a commit has reached the disk when it returns.
@@ -27,7 +24,7 @@ export class SqliteEngine implements SqlSession {
         "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY",
       );
       this.script("PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16384");
-      if (access === "read") this.script("PRAGMA query_only = ON");
+      if (readOnly) this.script("PRAGMA query_only = ON");
     } catch (error) {
       this.#database.close();
       throw error;
@@ -94,6 +91,13 @@ export class SqliteEngine implements SqlSession {
     }
     return prepared;
   }
+}
+
+export interface SqliteEngineOptions {
+  /** True to refuse writes. */
+  readonly readOnly: boolean;
+  /** How long a writer waits for another process that is writing, in milliseconds. */
+  readonly busyTimeoutMs: number;
 }
 
 /** SQLite's primary result code of an error; undefined when it is none of SQLite's. */

@@ -5,6 +5,8 @@ import type { SqliteFailure } from "./sqlite-failure.ts";
 export interface LaneSetup {
   readonly path: string;
   readonly lane: Lane;
+  /** How long to wait for another process that is writing, in milliseconds. */
+  readonly busyTimeoutMs: number;
 }
 
 /** To the thread: an operation, or the end. */

@@ -13,6 +13,8 @@ export interface SqliteStoreOptions {
   /** The file. It is made, with its directories, readable by this user alone. */
   readonly path: string;
   readonly clock?: Clock;
+  /** How long a write waits for another process that is writing, in milliseconds. Default 5,000. */
+  readonly busyTimeoutMs?: number;
   /** Folder of the migrations; for tests. */
   readonly migrations?: URL;
 }
@@ -24,7 +26,7 @@ export interface SqliteStoreOptions {
 export async function openSqliteStore(options: SqliteStoreOptions): Promise<SqliteStore> {
   const path = resolve(options.path);
   createFile(path);
-  const backend = new SqliteBackend(path);
+  const backend = new SqliteBackend(path, options.busyTimeoutMs ?? 5_000);
   await backend.open();
   return new SqliteStore(backend, options);
 }
@@ -52,11 +54,11 @@ export class SqliteStore extends SqlStore {
 export class SqliteBackend implements SqlBackend {
   readonly #lanes: Readonly<Record<"write" | "read" | "scan", SqliteLane>>;
 
-  constructor(path: string) {
+  constructor(path: string, busyTimeoutMs: number) {
     this.#lanes = {
-      write: new SqliteLane({ path, lane: "write" }),
-      read: new SqliteLane({ path, lane: "read" }),
-      scan: new SqliteLane({ path, lane: "scan" }),
+      write: new SqliteLane({ path, busyTimeoutMs, lane: "write" }),
+      read: new SqliteLane({ path, busyTimeoutMs, lane: "read" }),
+      scan: new SqliteLane({ path, busyTimeoutMs, lane: "scan" }),
     };
   }
 

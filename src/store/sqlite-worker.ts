@@ -14,13 +14,13 @@ const GROUP_MAX = 512;
 type Job = Exclude<LaneRequest, "close">;
 
 /** The thread of one lane: one connection, operations one after the other, writes in groups. */
-function serve({ path, lane }: LaneSetup): void {
+function serve({ path, lane, busyTimeoutMs }: LaneSetup): void {
   const port = parentPort;
   if (port === null) throw new Error("sqlite-worker.ts runs in a worker thread only");
   const report = (message: LaneReport) => port.postMessage(message);
   let engine: SqliteEngine;
   try {
-    engine = new SqliteEngine(path, lane === "write" ? "write" : "read");
+    engine = new SqliteEngine(path, { readOnly: lane !== "write", busyTimeoutMs });
   } catch (error) {
     report({ event: "unusable", failure: describeFailure(error, path) });
     port.close();

@@ -47,7 +47,10 @@ export interface PolicyStore {
    * writes nothing and returns that first commit with `repeated: true`.
    */
   commit(write: PolicyWrite): Promise<CommitResult>;
-  /** Changes after a revision, oldest first: what a publisher sends. */
+  /**
+   * Changes after a revision, oldest first: what a publisher sends. Whole revisions; the last one is completed even beyond
+   * `limit`.
+   */
   changesSince(revision: number, limit: number): Promise<readonly StoredChange[]>;
   /** The history, newest first; `beforeSequence` 0 means from the newest. */
   listChanges(page: ChangePage): Promise<readonly StoredChange[]>;

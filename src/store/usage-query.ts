@@ -30,17 +30,19 @@ export async function sumUsage(session: SqlSession, input: UsageInput): Promise<
   const sums = Object.entries(usageSums).map(
     ([name, text]) => `CAST(COALESCE(${text}, 0) AS TEXT) AS ${name}`,
   );
+  const label = input.columns.includes("label")
+    ? "LEFT JOIN request_labels g ON g.request_id = r.request_id " +
+      `AND g.label_key = ${bindings.bind(input.label)}`
+    : "";
+  const { from, where, time } = writeScope(input.scope, bindings);
   const parts = [
     byMonth ? `WITH months (begin_ms, end_ms) AS (VALUES ${months.join(", ")})` : "",
     `SELECT ${[...groups, ...sums].join(", ")}`,
     // The months come first, so that each is a range of the index on time.
-    byMonth ? "FROM months CROSS JOIN requests r" : "FROM requests r",
-    input.columns.includes("label")
-      ? "LEFT JOIN request_labels g ON g.request_id = r.request_id " +
-        `AND g.label_key = ${bindings.bind(input.label)}`
-      : "",
-    `WHERE ${writeScope(input.scope, bindings)}`,
-    byMonth ? "AND r.start_ms >= months.begin_ms AND r.start_ms < months.end_ms" : "",
+    byMonth ? `FROM months CROSS JOIN ${from}` : `FROM ${from}`,
+    label,
+    `WHERE ${where}`,
+    byMonth ? `AND ${time} >= months.begin_ms AND ${time} < months.end_ms` : "",
     groups.length > 0 ? `GROUP BY ${groups.map((_, index) => index + 1).join(", ")}` : "",
     `ORDER BY ${orderText(input.columns)}`,
     `LIMIT ${bindings.bind(input.limit)} OFFSET ${bindings.bind(input.offset)}`,
@@ -131,9 +133,9 @@ async function findBound(
 ): Promise<number | undefined> {
   const bindings = new Bindings();
   const { startMs, endMs } = scope;
-  const times: LedgerScope = { ...everything, startMs, endMs };
+  const { where } = writeScope({ ...everything, startMs, endMs }, bindings);
   const [row] = await session.rows(
-    `SELECT r.start_ms FROM requests r WHERE ${writeScope(times, bindings)}
+    `SELECT r.start_ms FROM requests r WHERE ${where}
      ORDER BY r.start_ms ${order} LIMIT 1`,
     bindings.values,
   );

@@ -39,14 +39,17 @@ CREATE INDEX requests_by_team ON requests (team, start_ms);
 
 CREATE INDEX requests_by_key ON requests (key_name, start_ms);
 
+-- The time is the request's own: with it, one index answers a label within a span of time, newest first.
 CREATE TABLE request_labels (
   request_id TEXT NOT NULL,
   label_key TEXT NOT NULL,
   label_value TEXT NOT NULL,
+  start_ms BIGINT NOT NULL,
   PRIMARY KEY (request_id, label_key)
 );
 
-CREATE INDEX request_labels_by_value ON request_labels (label_key, label_value, request_id);
+CREATE INDEX request_labels_by_value
+  ON request_labels (label_key, label_value, start_ms, request_id);
 
 CREATE TABLE key_usage (
   key_name TEXT NOT NULL PRIMARY KEY,

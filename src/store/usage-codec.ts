@@ -1,6 +1,6 @@
 import type { UsageRow, UsageTotals } from "../../gen/weir/admin/v1/usage_service_pb.ts";
 import { TimeBucket, UsageDimension } from "../../gen/weir/admin/v1/usage_service_pb.ts";
-import { encodeScope } from "./ledger-scope.ts";
+import { encodeScope } from "./ledger-codec.ts";
 import type { SqlRow } from "./sql-session.ts";
 import { readInteger, readText } from "./sql-session.ts";
 import type { UsageQuery } from "./store.ts";
