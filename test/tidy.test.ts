@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 /** What each room may import, beside itself, gen and packages. The plan of the house, held here and nowhere else. */
 const arrows: Record<string, readonly string[]> = {
   mesh: [],
-  catalogue: [],
+  catalogue: ["mesh"],
   telemetry: [],
   dialects: ["mesh"],
   ingress: ["mesh", "dialects"],
@@ -39,7 +39,7 @@ const bans: ReadonlyArray<readonly [RegExp, string, readonly string[]]> = [
 
 const LINES_MAX = 400;
 const FUNCTION_LINES_MAX = 70;
-const COLUMNS_MAX = 120;
+const COLUMNS_MAX = 100;
 
 const files = globSync("src/**/*.ts").sort();
 const sources = files.filter((path) => !path.endsWith(".test.ts"));

@@ -4,9 +4,9 @@ export interface Clock {
   now(): number;
   /** Milliseconds since 1970 by the machine's clock; may jump. */
   wallMs(): number;
-  /** Calls `run` once after `delayMs`. The timer alone keeps no process alive. */
+  /** Calls `run` once after `delayMs`. The timer alone need not keep the process alive. */
   after(delayMs: number, run: () => void): Timer;
-  /** Calls `run` every `intervalMs` until cancelled. The timer alone keeps no process alive. */
+  /** Calls `run` every `intervalMs` until cancelled. Neither need this one. */
   every(intervalMs: number, run: () => void): Timer;
 }
 
@@ -20,6 +20,13 @@ export interface Timer {
 export const systemClock: Clock = {
   now: () => performance.now(),
   wallMs: () => Date.now(),
+  after: (delayMs, run) => wrapTimer(setTimeout(run, delayMs).unref()),
+  every: (intervalMs, run) => wrapTimer(setInterval(run, intervalMs).unref()),
+};
+
+/** The machine's own clock for a process that has nothing else to live for: its timers keep the process alive. */
+export const holdingClock: Clock = {
+  ...systemClock,
   after: (delayMs, run) => wrapTimer(setTimeout(run, delayMs)),
   every: (intervalMs, run) => wrapTimer(setInterval(run, intervalMs)),
 };
@@ -30,7 +37,6 @@ export function pause(clock: Clock, delayMs: number): Promise<void> {
 }
 
 function wrapTimer(handle: NodeJS.Timeout): Timer {
-  handle.unref();
   return {
     refresh: () => {
       handle.refresh();
