@@ -13,7 +13,7 @@ describe("createCatalogue()", () => {
   const { findPrice, findModelFacts } = createCatalogue(clock);
 
   it("knows what gpt-4o-mini costs, by vendor and by base URL", () => {
-    const byVendor = findPrice({ vendor: "openai", baseUrl: "", upstreamModel: "gpt-4o-mini" });
+    const byVendor = findPrice({ catalogue: "openai", baseUrl: "", upstreamModel: "gpt-4o-mini" });
     expect(byVendor).toMatchObject({
       inputNanoUsdPerMillion: 150_000_000n,
       outputNanoUsdPerMillion: 600_000_000n,
@@ -21,12 +21,12 @@ describe("createCatalogue()", () => {
       tiers: [],
     });
     const baseUrl = "https://api.openai.com/v1";
-    expect(findPrice({ vendor: "", baseUrl, upstreamModel: "gpt-4o-mini" })).toEqual(byVendor);
+    expect(findPrice({ catalogue: "", baseUrl, upstreamModel: "gpt-4o-mini" })).toEqual(byVendor);
   });
 
   it("knows what Anthropic asks for writing into its cache", () => {
     const price = findPrice({
-      vendor: "",
+      catalogue: "",
       baseUrl: "https://api.anthropic.com",
       upstreamModel: "claude-sonnet-4-5-20250929",
     });
@@ -39,17 +39,17 @@ describe("createCatalogue()", () => {
   });
 
   it("knows the context window", () => {
-    const question = { vendor: "openai", baseUrl: "", upstreamModel: "gpt-4o-mini" };
+    const question = { catalogue: "openai", baseUrl: "", upstreamModel: "gpt-4o-mini" };
     expect(findModelFacts(question)?.contextTokensMax).toBe(128_000);
   });
 
   for (const question of [
-    { vendor: "", baseUrl: "", upstreamModel: "gpt-4o-mini" },
-    { vendor: "", baseUrl: "http://127.0.0.1:11434/v1", upstreamModel: "gpt-4o-mini" },
-    { vendor: "no-such-vendor", baseUrl: "", upstreamModel: "gpt-4o-mini" },
-    { vendor: "openai", baseUrl: "", upstreamModel: "no-such-model" },
-    { vendor: "openai", baseUrl: "", upstreamModel: "" },
-    { vendor: "openai", baseUrl: "", upstreamModel: "g".repeat(100_000) },
+    { catalogue: "", baseUrl: "", upstreamModel: "gpt-4o-mini" },
+    { catalogue: "", baseUrl: "http://127.0.0.1:11434/v1", upstreamModel: "gpt-4o-mini" },
+    { catalogue: "no-such-vendor", baseUrl: "", upstreamModel: "gpt-4o-mini" },
+    { catalogue: "openai", baseUrl: "", upstreamModel: "no-such-model" },
+    { catalogue: "openai", baseUrl: "", upstreamModel: "" },
+    { catalogue: "openai", baseUrl: "", upstreamModel: "g".repeat(100_000) },
   ]) {
     it(`claims nothing about ${JSON.stringify(question).slice(0, 80)}`, () => {
       expect(findPrice(question)).toBeUndefined();
@@ -59,14 +59,14 @@ describe("createCatalogue()", () => {
   it("follows a price that changes on a date", async () => {
     const moving = new VirtualClock(Date.UTC(2026, 7, 20, 12));
     const catalogue = createCatalogue(moving);
-    const question = { vendor: "openai", baseUrl: "", upstreamModel: "gpt-5.6-sol" };
+    const question = { catalogue: "openai", baseUrl: "", upstreamModel: "gpt-5.6-sol" };
     expect(catalogue.findPrice(question)?.inputNanoUsdPerMillion).toBe(5_000_000_000n);
     await moving.advance(12 * 3_600_000);
     expect(catalogue.findPrice(question)?.inputNanoUsdPerMillion).toBe(4_000_000_000n);
   });
 
   it("charges the whole request by the tier that it reaches", () => {
-    const price = findPrice({ vendor: "openai", baseUrl: "", upstreamModel: "gpt-5.6-sol" });
+    const price = findPrice({ catalogue: "openai", baseUrl: "", upstreamModel: "gpt-5.6-sol" });
     const cost = (inputTokens: number) => computeCost(createUsage({ inputTokens }), price);
     expect(cost(271_999).costNanoUsd).toBe(271_999n * 4000n);
     expect(cost(272_000).costNanoUsd).toBe(272_000n * 8000n);

@@ -18,7 +18,7 @@ export interface Catalogue {
 /** Which model at which vendor. */
 export interface CatalogueQuestion {
   /** The vendor's name in the catalogue, such as `openai`. Empty means to guess by base URL. */
-  readonly vendor: string;
+  readonly catalogue: string;
   /** Such as `https://api.openai.com/v1`; empty means unknown. */
   readonly baseUrl: string;
   /** The model's name there. */
@@ -55,7 +55,7 @@ export function createCatalogue(clock: Clock): Catalogue {
       entries.clear();
       day = Math.floor(now / DAY_MS);
     }
-    const id = `${question.vendor}\n${question.baseUrl}\n${question.upstreamModel}`;
+    const id = `${question.catalogue}\n${question.baseUrl}\n${question.upstreamModel}`;
     const known = entries.get(id);
     if (known !== undefined) return known;
     if (entries.size >= ENTRIES_MAX) entries.clear();
@@ -85,9 +85,9 @@ function lookUp(question: CatalogueQuestion, wallMs: number): Entry {
 }
 
 /** By name, else by base URL; never by the model's name alone, since an engine of our own may serve any name. */
-function findVendor({ vendor, baseUrl }: CatalogueQuestion): string | undefined {
-  if (vendor !== "") {
-    const named = findProvider({ providerId: vendorAliases.get(vendor) ?? vendor });
+function findVendor({ catalogue, baseUrl }: CatalogueQuestion): string | undefined {
+  if (catalogue !== "") {
+    const named = findProvider({ providerId: vendorAliases.get(catalogue) ?? catalogue });
     return named?.id;
   }
   return baseUrl === "" ? undefined : findProvider({ providerApiUrl: baseUrl })?.id;
