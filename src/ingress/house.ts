@@ -1,5 +1,5 @@
 import type { Model } from "../../gen/weir/v1/model_service_pb.ts";
-import type { ChatDialect, EmbedDialect } from "../dialects/dialect.ts";
+import type { ChatClientSide, ChatDialect, EmbedDialect } from "../dialects/dialect.ts";
 import type { Clock } from "../mesh/clock.ts";
 import type { Principal } from "../mesh/grant.ts";
 import type { ChatHandler, CountHandler, EmbedHandler } from "../mesh/rooms.ts";
@@ -23,6 +23,10 @@ export interface House {
   readonly openai: ChatDialect;
   readonly openaiEmbed: EmbedDialect;
   readonly anthropic: ChatDialect;
+  /** OpenAI's old completions: only a form to ask in. Without it that route is UNIMPLEMENTED. */
+  readonly completions?: ChatClientSide;
+  /** Revision of the policy that is served by now, for errors that happen before any decision. */
+  revision?(): number;
 }
 
 /** What `/readyz` says. */

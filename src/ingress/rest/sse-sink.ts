@@ -1,0 +1,144 @@
+import type { Decision } from "../../../gen/weir/v1/chat_pb.ts";
+import type { StreamWriter } from "../../dialects/dialect.ts";
+import type { DialectName } from "../../mesh/ask.ts";
+import type { ChatChunk } from "../../mesh/chunk.ts";
+import type { Timer } from "../../mesh/clock.ts";
+import { asMeshError } from "../../mesh/errors.ts";
+import type { Outcome } from "../../mesh/outcome.ts";
+import type { ChatSink } from "../../mesh/sink.ts";
+import type { Exchange } from "./exchange.ts";
+import { createHead } from "./response-head.ts";
+
+/** A comment: clients skip it, and what lies between sees that the stream lives. */
+const KEEP_ALIVE = ": weir\n\n";
+
+/**
+ * Writes a stream as server-sent events. Nothing is sent before the first chunk, so that whatever fails until then is an
+ * HTTP error. One write for each chunk, and nothing is allocated for it but its bytes.
+ */
+export class SseSink implements ChatSink {
+  readonly #exchange: Exchange;
+  readonly #writer: StreamWriter;
+  readonly #passes: DialectName | undefined;
+  #decision: Decision | undefined;
+  #begun = false;
+  #passedThrough = false;
+  /** Whether anything was sent since the silence was last looked at. */
+  #spoke = false;
+  #silence: Timer | undefined;
+  /** True while the response's buffer is full. */
+  #behind = false;
+  #drained: (() => void) | undefined;
+
+  /** `passes` names the dialect whose wire form the caller may have as it is. */
+  constructor(exchange: Exchange, writer: StreamWriter, passes: DialectName | undefined) {
+    this.#exchange = exchange;
+    this.#writer = writer;
+    this.#passes = passes;
+  }
+
+  /** True once the caller has something, so that an error can only be an event. */
+  get begun(): boolean {
+    return this.#begun;
+  }
+
+  start(decision: Decision): void {
+    this.#decision = decision;
+  }
+
+  chunk(chunk: ChatChunk): boolean {
+    const wire = chunk.wire;
+    if (wire !== undefined && wire.dialect === this.#passes) {
+      if (!this.#begun) this.#begin();
+      this.#passedThrough = true;
+      return this.#write(wire.bytes);
+    }
+    let frames = this.#writer.events(chunk.events());
+    if (!this.#begun) {
+      this.#begin();
+      frames = this.#opening() + frames;
+    }
+    return frames === "" ? !this.#behind : this.#write(frames);
+  }
+
+  ready(): Promise<void> {
+    const { cancellation } = this.#exchange.call;
+    if (cancellation.cause !== undefined) return Promise.reject(cancellation.cause);
+    if (!this.#behind) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const stop = cancellation.onCancel((cause) => {
+        this.#drained = undefined;
+        reject(cause);
+      });
+      this.#drained = () => {
+        stop();
+        resolve();
+      };
+    });
+  }
+
+  /** Ends a good stream. Only now, since the terminal frame says that all is well, the record included. */
+  end(outcome: Outcome): void {
+    this.#decision ??= outcome.decision;
+    let opening = "";
+    if (!this.#begun) {
+      this.#begin();
+      opening = this.#opening();
+    }
+    this.#exchange.response.end(opening + this.#writer.end(outcome, this.#passedThrough));
+  }
+
+  /** Ends a broken stream with an error event. */
+  fail(thrown: unknown): void {
+    const { response, call } = this.#exchange;
+    if (response.destroyed) return;
+    response.end(this.#writer.error(asMeshError(thrown), call.requestId));
+  }
+
+  /** Lets go of timers and listeners. */
+  close(): void {
+    this.#silence?.cancel();
+    this.#exchange.response.removeListener("drain", this.#onDrain);
+  }
+
+  /** Sends the headers. */
+  #begin(): void {
+    const { response, house, options } = this.#exchange;
+    this.#begun = true;
+    const head = createHead(this.#exchange, "text/event-stream; charset=utf-8", this.#decision);
+    head.push("cache-control", "no-cache", "x-accel-buffering", "no");
+    if (!response.destroyed) response.writeHead(200, head);
+    // Twice in the time, so that no silence is longer than the whole of it; a chunk then needs no timer of its own.
+    this.#silence = house.clock.every(options.silenceMs / 2, () => this.#breakSilence());
+  }
+
+  /** The dialect's first frames; a stream that is passed through has its own. */
+  #opening(): string {
+    return this.#decision === undefined ? "" : this.#writer.start(this.#decision);
+  }
+
+  #write(frames: Buffer | string): boolean {
+    this.#spoke = true;
+    if (this.#exchange.response.write(frames)) return true;
+    this.#fallBehind();
+    return false;
+  }
+
+  #fallBehind(): void {
+    if (this.#behind) return;
+    this.#behind = true;
+    this.#exchange.response.once("drain", this.#onDrain);
+  }
+
+  readonly #onDrain = (): void => {
+    this.#behind = false;
+    const drained = this.#drained;
+    this.#drained = undefined;
+    drained?.();
+  };
+
+  #breakSilence(): void {
+    if (!this.#spoke && !this.#behind) this.#write(KEEP_ALIVE);
+    this.#spoke = false;
+  }
+}
