@@ -13,7 +13,7 @@ const TEAM_DEPTH_MAX = 32;
 
 /**
  * Turns a credential into a principal: credential → SHA-256 → key → user and teams, all of which must be enabled. The
- * secret is hashed before anything else touches it. Principals are shared by all calls of a key until the next revision.
+ * secret is hashed before anything else touches it. Principals are shared by all calls of a key until the next change.
  *
  * Throws CREDENTIAL_MISSING, CREDENTIAL_UNKNOWN, CREDENTIAL_EXPIRED, CREDENTIAL_DISABLED, and UNAVAILABLE before the first
  * snapshot has come.
@@ -22,19 +22,25 @@ export function createIdentify(
   current: () => Snapshot,
   clock: Clock,
 ): (credential: string | undefined) => Principal {
-  const known = new WeakMap<Key, { revision: number; principal: Principal }>();
+  let known = new WeakMap<Key, Principal>();
+  let knownOf: Snapshot | undefined;
   return (credential) => {
     const snapshot = current();
+    if (snapshot !== knownOf) {
+      known = new WeakMap();
+      knownOf = snapshot;
+    }
     if (snapshot.revision === 0) {
       throw new MeshError("UNAVAILABLE", "This proxy has no policy yet. Try again in a moment.", {
         retryAfterMs: 1000,
       });
     }
     const key = findKey(snapshot, credential, clock);
-    const found = known.get(key);
-    if (found !== undefined && found.revision === snapshot.revision) return found.principal;
-    const principal = createPrincipal(snapshot, key);
-    known.set(key, { revision: snapshot.revision, principal });
+    let principal = known.get(key);
+    if (principal === undefined) {
+      principal = createPrincipal(snapshot, key);
+      known.set(key, principal);
+    }
     return principal;
   };
 }

@@ -65,7 +65,9 @@ function excludes(
   question: AccessQuestion,
 ): string | undefined {
   if (target.provider.resource.disabled) return "the provider is disabled";
-  return target.provider.fault ?? judgeTarget(access.concerning, question, target);
+  // What exactly is missing is for those who run the proxy: ListProxies tells them.
+  if (target.provider.fault !== undefined) return "the provider's credential is missing";
+  return judgeTarget(access.concerning, question, target);
 }
 
 function createExcluded(target: Target, reason: string): ExcludedTarget {

@@ -54,16 +54,16 @@ export function createPolicyRoom(current: () => Snapshot): PolicyRoom {
   };
 }
 
-/** Judges names, and keeps the verdicts of a revision where they cannot depend on a request's labels. */
+/** Judges names, and keeps the verdicts of a snapshot where they cannot depend on a request's labels. */
 function createJudge(current: () => Snapshot): (asker: Asker, name: string) => NameVerdict {
-  let revision = -1;
+  let judgedBy: Snapshot | undefined;
   let policies: readonly AccessPolicy[] = [];
   let byLabel = false;
   let kept = new WeakMap<Key, Map<string, NameVerdict>>();
   return (asker, name) => {
     const snapshot = current();
-    if (snapshot.revision !== revision) {
-      revision = snapshot.revision;
+    if (snapshot !== judgedBy) {
+      judgedBy = snapshot;
       policies = listAccessPolicies(snapshot.policies.values());
       byLabel = policies.some(({ policy }) => Object.keys(policy.match?.labels ?? {}).length > 0);
       kept = new WeakMap();
