@@ -35,7 +35,7 @@ const house = {
   ],
 } satisfies TestResources;
 
-function allow(fields: Partial<Omit<AccessRule, "$typeName">> = {}) {
+function allow(fields: Partial<Omit<AccessRule, "$typeName" | "$unknown">> = {}) {
   return { case: "access", value: { allowModels: ["*"], ...fields } } as const;
 }
 
