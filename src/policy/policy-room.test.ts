@@ -1,5 +1,6 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
-import { type AccessRule, Policy_Mode } from "../../gen/weir/admin/v1/policy_pb.ts";
+import { AccessRuleSchema, Policy_Mode } from "../../gen/weir/admin/v1/policy_pb.ts";
 import { Role } from "../../gen/weir/admin/v1/team_pb.ts";
 import { createTestAsk, createTestCall, createTestPrincipal } from "../../test/support/calls.ts";
 import { holdSnapshot, type TestResources } from "../../test/support/snapshots.ts";
@@ -35,8 +36,9 @@ const house = {
   ],
 } satisfies TestResources;
 
-function allow(fields: Partial<Omit<AccessRule, "$typeName" | "$unknown">> = {}) {
-  return { case: "access", value: { allowModels: ["*"], ...fields } } as const;
+function allow(fields: MessageInitShape<typeof AccessRuleSchema> = {}) {
+  const value = create(AccessRuleSchema, { allowModels: ["*"], ...fields });
+  return { case: "access", value } as const;
 }
 
 function grantOf(
