@@ -1,0 +1,53 @@
+import fs from "node:fs";
+import { rename, rm } from "node:fs/promises";
+
+/** The few calls that the journal makes of the file system, so that tests can make them fail. All reject or call back with an error. */
+export interface Disk {
+  /** Opens a new file for writing; fails when it exists. */
+  create(path: string): Promise<number>;
+  write(file: number, bytes: Buffer, at: number, done: WriteDone): void;
+  sync(file: number): Promise<void>;
+  close(file: number): Promise<void>;
+  /** Up to `size` bytes from a place on; fewer only at the end of the file. */
+  read(path: string, at: number, size: number): Promise<Buffer>;
+  remove(path: string): Promise<void>;
+  move(from: string, to: string): Promise<void>;
+}
+
+export type WriteDone = (error: Error | null, written: number) => void;
+
+/** The machine's own disk. */
+export const systemDisk: Disk = {
+  create: (path) =>
+    new Promise((resolve, reject) => {
+      fs.open(path, "wx", 0o600, (error, file) => (error ? reject(error) : resolve(file)));
+    }),
+  write: (file, bytes, at, done) => fs.write(file, bytes, 0, bytes.length, at, done),
+  sync: (file) =>
+    new Promise((resolve, reject) => {
+      fs.fdatasync(file, (error) => (error ? reject(error) : resolve()));
+    }),
+  close: (file) =>
+    new Promise((resolve, reject) => {
+      fs.close(file, (error) => (error ? reject(error) : resolve()));
+    }),
+  read: readPart,
+  remove: (path) => rm(path, { force: true }),
+  move: rename,
+};
+
+async function readPart(path: string, at: number, size: number): Promise<Buffer> {
+  const file = await fs.promises.open(path, "r");
+  try {
+    const bytes = Buffer.allocUnsafe(size);
+    let length = 0;
+    while (length < size) {
+      const { bytesRead } = await file.read(bytes, length, size - length, at + length);
+      if (bytesRead === 0) break;
+      length += bytesRead;
+    }
+    return bytes.subarray(0, length);
+  } finally {
+    await file.close();
+  }
+}
