@@ -1,0 +1,289 @@
+import type { Decision } from "../../../gen/weir/v1/chat_pb.ts";
+import type { ChatAsk } from "../../mesh/ask.ts";
+import type { ChatEvent } from "../../mesh/chunk.ts";
+import { MeshError } from "../../mesh/errors.ts";
+import { isJsonObject, type JsonObject, type JsonValue } from "../../mesh/json.ts";
+import type { Outcome } from "../../mesh/outcome.ts";
+import type { StreamWriter } from "../dialect.ts";
+import { writeError } from "./errors.ts";
+import { mapStopReason } from "./finish.ts";
+import { writeUsage } from "./usage.ts";
+import { writeForeignCitation, writeHead } from "./write-answer.ts";
+import { decodeCallExtras, parseVendorJson, writeCitations } from "./write-content.ts";
+
+/** Most events that may wait for an unfinished tool call; deltas in a row count as one. No model goes back and forth more. */
+const WAITING_EVENTS_MAX = 10_000;
+
+const MESSAGE_STOP = 'event: message_stop\ndata: {"type":"message_stop"}\n\n';
+
+/** Writes a stream of chat events as the events of Anthropic's message. */
+export function createStreamWriter(_ask: ChatAsk): StreamWriter {
+  return new MessageWriter();
+}
+
+/**
+ * Anthropic's blocks come one after the other, while other vendors may go back and forth between tool calls: what comes
+ * while a tool call is unfinished waits until it is done. Of several answers only the first is written.
+ */
+class MessageWriter implements StreamWriter {
+  #open: OpenBlock | undefined;
+  #nextIndex = 0;
+  #calledTools = false;
+  #waiting: ChatEvent[] = [];
+
+  /** The usage of the prompt is not known yet; `message_delta` tells it in the end. */
+  start(decision: Decision): string {
+    const message = {
+      ...writeHead(decision, ""),
+      content: [],
+      stop_reason: null,
+      stop_sequence: null,
+      usage: { input_tokens: 0, output_tokens: 0 },
+    };
+    return frame("message_start", { type: "message_start", message });
+  }
+
+  events(events: readonly ChatEvent[]): string {
+    let text = "";
+    for (const event of events) text += this.#take(event);
+    return text;
+  }
+
+  end(outcome: Outcome, passedThrough: boolean): string {
+    if (passedThrough) return MESSAGE_STOP;
+    let text = this.#flush();
+    const { finish } = outcome;
+    text += frame("message_delta", {
+      type: "message_delta",
+      delta: {
+        stop_reason: mapStopReason(finish, this.#calledTools),
+        stop_sequence: finish.stopSequence || null,
+      },
+      usage: writeUsage(outcome.usage),
+    });
+    return text + MESSAGE_STOP;
+  }
+
+  error(error: MeshError, requestId: string): string {
+    return frame("error", writeError(error, requestId));
+  }
+
+  #take(event: ChatEvent): string {
+    const open = this.#open;
+    if (event.case === "textDelta") {
+      if (open?.kind === "text" && event.value.choiceIndex === 0)
+        return open.delta(event.value.text);
+    }
+    if (event.case === "started" || event.case === "finished") return "";
+    if (event.value.choiceIndex !== 0) return "";
+    if (open?.kind === "tool" && !belongsTo(event, open.key)) {
+      this.#wait(event);
+      return "";
+    }
+    return this.#write(event);
+  }
+
+  #write(event: ChatEvent): string {
+    switch (event.case) {
+      case "textDelta":
+        return this.#text(event.value.text);
+      case "refusalDelta":
+        return this.#text(event.value.text);
+      case "audioDelta":
+        return this.#text(event.value.transcript);
+      case "reasoningDelta":
+        return this.#reasoning(event.value);
+      case "toolCallStarted":
+        return this.#startTool(event.value);
+      case "toolCallArgumentsDelta": {
+        const { arguments: json, toolCallIndex } = event.value;
+        const open = this.#open;
+        if (json === "" || open?.kind !== "tool" || open.key !== toolCallIndex) return "";
+        return open.delta(json);
+      }
+      case "toolCallDone":
+        return this.#open?.kind === "tool" ? this.#close() + this.#resume() : "";
+      case "citationAdded":
+        return this.#citation(event.value.citation);
+      case "vendorPartAdded":
+        return this.#vendorPart(event.value.part);
+      default:
+        return "";
+    }
+  }
+
+  #text(text: string): string {
+    if (text === "") return "";
+    const opening = this.#openBlock("text", 0, { type: "text", text: "" });
+    return opening + (this.#open?.delta(text) ?? "");
+  }
+
+  #reasoning(value: Reasoning): string {
+    if (value.redacted !== "") {
+      const block = { type: "redacted_thinking", data: value.redacted };
+      return this.#wholeBlock(block);
+    }
+    const block = { type: "thinking", thinking: "", signature: "" };
+    let text = this.#openBlock("thinking", value.reasoningIndex, block);
+    const open = this.#open;
+    if (open === undefined) return text;
+    if (value.text !== "") text += open.delta(value.text);
+    if (value.signature !== "") {
+      text += blockDelta(open.index, { type: "signature_delta", signature: value.signature });
+    }
+    return text;
+  }
+
+  #startTool(value: ToolStart): string {
+    const { id, name, signature, toolCallIndex } = value;
+    this.#calledTools = true;
+    const extras = decodeCallExtras(signature);
+    const block = { type: "tool_use", id, name, input: {}, ...extras };
+    return this.#openBlock("tool", toolCallIndex, block);
+  }
+
+  #citation(citation: CitationValue | undefined): string {
+    if (citation === undefined) return "";
+    const opening = this.#openBlock("text", 0, { type: "text", text: "" });
+    const written = writeCitations([citation])[0] ?? writeForeignCitation(citation);
+    const index = this.#open?.index ?? 0;
+    return opening + blockDelta(index, { type: "citations_delta", citation: written });
+  }
+
+  #vendorPart(part: { dialect: string; json: string } | undefined): string {
+    const block = part === undefined ? undefined : parseVendorJson(part);
+    if (block === undefined) return "";
+    if (!isJsonObject(block.input)) return this.#wholeBlock(block);
+    const opening = this.#close() + this.#startBlock({ ...block, input: {} });
+    const partial = JSON.stringify(block.input);
+    const index = this.#nextIndex - 1;
+    const delta = blockDelta(index, { type: "input_json_delta", partial_json: partial });
+    return opening + delta + stopBlock(index);
+  }
+
+  #wholeBlock(block: JsonObject): string {
+    return this.#close() + this.#startBlock(block) + stopBlock(this.#nextIndex - 1);
+  }
+
+  /** Opens a block unless it is open already; one block at a time. */
+  #openBlock(kind: OpenBlock["kind"], key: number, block: JsonObject): string {
+    if (this.#open?.kind === kind && this.#open.key === key) return "";
+    const text = this.#close() + this.#startBlock(block);
+    this.#open = new OpenBlock(kind, key, this.#nextIndex - 1);
+    return text;
+  }
+
+  #startBlock(block: JsonObject): string {
+    const index = this.#nextIndex++;
+    return frame("content_block_start", {
+      type: "content_block_start",
+      index,
+      content_block: block,
+    });
+  }
+
+  #close(): string {
+    const open = this.#open;
+    if (open === undefined) return "";
+    this.#open = undefined;
+    return stopBlock(open.index);
+  }
+
+  #wait(event: ChatEvent): void {
+    const merged = mergeDeltas(this.#waiting.at(-1), event);
+    if (merged !== undefined) {
+      this.#waiting[this.#waiting.length - 1] = merged;
+      return;
+    }
+    if (this.#waiting.length >= WAITING_EVENTS_MAX) {
+      throw new MeshError("UPSTREAM_GARBLED", "The upstream's tool calls never ended. Try again.");
+    }
+    this.#waiting.push(event);
+  }
+
+  /** Sends what waited for a tool call. It may have to wait again, for the next. */
+  #resume(): string {
+    if (this.#waiting.length === 0) return "";
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    return this.events(waiting);
+  }
+
+  /** Closes all that is open, and sends all that waits. */
+  #flush(): string {
+    let text = this.#close();
+    while (this.#waiting.length > 0) text += this.#resume() + this.#close();
+    return text;
+  }
+}
+
+type ValueOf<Case extends ChatEvent["case"]> = Extract<ChatEvent, { case: Case }>["value"];
+type Reasoning = ValueOf<"reasoningDelta">;
+type ToolStart = ValueOf<"toolCallStarted">;
+type CitationValue = NonNullable<ValueOf<"citationAdded">["citation"]>;
+
+/** A block that has begun. What its deltas have in common is written once. */
+class OpenBlock {
+  readonly kind: "text" | "thinking" | "tool";
+  /** Tells blocks of one kind apart. */
+  readonly key: number;
+  readonly index: number;
+  readonly #prefix: string;
+
+  constructor(kind: OpenBlock["kind"], key: number, index: number) {
+    this.kind = kind;
+    this.key = key;
+    this.index = index;
+    this.#prefix =
+      'event: content_block_delta\ndata: {"type":"content_block_delta",' +
+      `"index":${index},"delta":{${deltaForms[kind]}`;
+  }
+
+  delta(text: string): string {
+    return `${this.#prefix}${JSON.stringify(text)}}}\n\n`;
+  }
+}
+
+const deltaForms = {
+  text: '"type":"text_delta","text":',
+  thinking: '"type":"thinking_delta","thinking":',
+  tool: '"type":"input_json_delta","partial_json":',
+} as const;
+
+/** Two deltas of the same text or tool call as one; undefined when they are not of the same. */
+function mergeDeltas(last: ChatEvent | undefined, event: ChatEvent): ChatEvent | undefined {
+  if (last?.case === "textDelta" && event.case === "textDelta") {
+    const text = last.value.text + event.value.text;
+    return { case: "textDelta", value: { ...event.value, text } };
+  }
+  if (last?.case !== "toolCallArgumentsDelta" || event.case !== last.case) return undefined;
+  if (last.value.toolCallIndex !== event.value.toolCallIndex) return undefined;
+  const json = last.value.arguments + event.value.arguments;
+  return { case: "toolCallArgumentsDelta", value: { ...event.value, arguments: json } };
+}
+
+/** True for an event of the tool call that is open, and for those that say nothing of the content. */
+function belongsTo(event: ChatEvent, toolCallIndex: number): boolean {
+  switch (event.case) {
+    case "toolCallArgumentsDelta":
+    case "toolCallDone":
+      return event.value.toolCallIndex === toolCallIndex;
+    case "logprobsDelta":
+    case "choiceFinished":
+      return true;
+    default:
+      return false;
+  }
+}
+
+function blockDelta(index: number, delta: JsonObject): string {
+  return frame("content_block_delta", { type: "content_block_delta", index, delta });
+}
+
+function stopBlock(index: number): string {
+  return `event: content_block_stop\ndata: {"type":"content_block_stop","index":${index}}\n\n`;
+}
+
+function frame(event: string, data: Record<string, JsonValue> | JsonObject): string {
+  return `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
+}
