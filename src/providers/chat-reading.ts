@@ -1,0 +1,54 @@
+import type { Usage } from "../../gen/weir/v1/usage_pb.ts";
+import type { ChatVendorSide, StreamReader } from "../dialects/dialect.ts";
+import type { ChatAsk } from "../mesh/ask.ts";
+import type { MeshError } from "../mesh/errors.ts";
+import type { UpstreamEnd, UpstreamHeaders, UpstreamSink } from "../mesh/upstream.ts";
+import type { AnswerBody, BodyFlow } from "./answer-body.ts";
+import type { AnswerReading } from "./exchange.ts";
+import { StreamBody } from "./stream-body.ts";
+
+/** Reads the answer to a chat, plain or streamed: the content type says which, whatever was asked for. */
+export class ChatReading implements AnswerReading<UpstreamEnd> {
+  readonly #vendor: ChatVendorSide;
+  readonly #ask: ChatAsk;
+  readonly #sink: UpstreamSink;
+  #reader: StreamReader | undefined;
+
+  constructor(vendor: ChatVendorSide, ask: ChatAsk, sink: UpstreamSink) {
+    this.#vendor = vendor;
+    this.#ask = ask;
+    this.#sink = sink;
+  }
+
+  readError(status: number, headers: UpstreamHeaders, body: Buffer): MeshError {
+    return this.#vendor.readError(status, headers, body);
+  }
+
+  readWhole(body: Buffer): UpstreamEnd {
+    const { chunk, end } = this.#vendor.readAnswer(body, this.#ask);
+    this.#sink.chunk(chunk);
+    return end;
+  }
+
+  openStream(
+    headers: UpstreamHeaders,
+    flow: BodyFlow,
+    succeed: (end: UpstreamEnd) => void,
+  ): AnswerBody | undefined {
+    if (!isStream(headers["content-type"], this.#ask.stream)) return undefined;
+    this.#reader = this.#vendor.createStreamReader(this.#ask);
+    return new StreamBody(flow, this.#sink, this.#reader, succeed);
+  }
+
+  /** A whole answer that broke off is estimated like a stream of which nothing was seen. */
+  partialUsage(): Usage {
+    return (this.#reader ?? this.#vendor.createStreamReader(this.#ask)).partialUsage();
+  }
+}
+
+/** Small engines send streams as plain text or without a type; then what was asked for decides. */
+function isStream(contentType: string | string[] | undefined, asked: boolean): boolean {
+  const type = String(contentType ?? "").toLowerCase();
+  if (type.startsWith("text/event-stream")) return true;
+  return asked && (type === "" || type.startsWith("text/plain"));
+}
