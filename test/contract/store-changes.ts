@@ -1,7 +1,8 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import type { Resource } from "../../gen/weir/admin/v1/admin_service_pb.ts";
 import type { StoreFixture } from "./store-contract.ts";
-import { createWrite, putTeam, useStore } from "./store-material.ts";
+import { createWrite, putTeam } from "./store-material.ts";
+import { useStore } from "./use-store.ts";
 
 export function describeChanges(createFixture: () => Promise<StoreFixture>): void {
   describe("history", () => {

@@ -2,7 +2,8 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { StoreError } from "../../src/store/store.ts";
 import type { StoreFixture } from "./store-contract.ts";
-import { createKey, createWrite, putTeam, useStore } from "./store-material.ts";
+import { createKey, createWrite, putTeam } from "./store-material.ts";
+import { useStore } from "./use-store.ts";
 
 export function describeCommits(createFixture: () => Promise<StoreFixture>): void {
   describe("commit()", () => {

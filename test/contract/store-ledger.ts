@@ -2,7 +2,8 @@ import { describe, expect, it } from "vitest";
 import { createTimestamp } from "../../src/mesh/record.ts";
 import type { LedgerFilter } from "../../src/store/store.ts";
 import type { StoreFixture } from "./store-contract.ts";
-import { createRecordAt, everything, useStore } from "./store-material.ts";
+import { createRecordAt, everything } from "./store-material.ts";
+import { useStore } from "./use-store.ts";
 
 export function describeLedger(createFixture: () => Promise<StoreFixture>): void {
   describe("appendRecords()", () => {

@@ -1,29 +1,11 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { create } from "@bufbuild/protobuf";
-import { afterAll, beforeAll } from "vitest";
 import type { Resource } from "../../gen/weir/admin/v1/admin_service_pb.ts";
 import { ResourceSchema } from "../../gen/weir/admin/v1/admin_service_pb.ts";
 import type { RequestRecord } from "../../gen/weir/admin/v1/record_pb.ts";
 import { RequestRecordSchema } from "../../gen/weir/admin/v1/record_pb.ts";
 import { createTimestamp } from "../../src/mesh/record.ts";
-import type { LedgerFilter, PolicyWrite, ResourceWrite, Store } from "../../src/store/store.ts";
-import type { StoreFixture } from "./store-contract.ts";
-
-/** One migrated store for the tests of a `describe`; each test keeps to names of its own. */
-export function useStore(createFixture: () => Promise<StoreFixture>): () => Store {
-  let fixture: StoreFixture | undefined;
-  let store: Store | undefined;
-  beforeAll(async () => {
-    fixture = await createFixture();
-    store = await fixture.open();
-    await store.migrate();
-  });
-  afterAll(() => fixture?.dispose());
-  return () => {
-    if (store === undefined) throw new Error("beforeAll has not run");
-    return store;
-  };
-}
+import type { LedgerFilter, PolicyWrite, ResourceWrite } from "../../src/store/store.ts";
 
 export function createTeam(name: string, displayName = ""): Resource {
   return create(ResourceSchema, { resource: { case: "team", value: { name, displayName } } });
@@ -36,7 +18,10 @@ export function createKey(name: string, ...secrets: string[]): Resource {
       case: "key",
       value: {
         name,
-        secrets: secrets.map((hex) => ({ prefix: "weir_", sha256: Uint8Array.from(Buffer.from(hex, "hex")) })),
+        secrets: secrets.map((hex) => ({
+          prefix: "weir_",
+          sha256: Uint8Array.from(Buffer.from(hex, "hex")),
+        })),
       },
     },
   });

@@ -5,7 +5,8 @@ import type { UsageRow } from "../../gen/weir/admin/v1/usage_service_pb.ts";
 import { TimeBucket, UsageDimension } from "../../gen/weir/admin/v1/usage_service_pb.ts";
 import type { UsageQuery } from "../../src/store/store.ts";
 import type { StoreFixture } from "./store-contract.ts";
-import { createRecordAt, everything, useStore } from "./store-material.ts";
+import { createRecordAt, everything } from "./store-material.ts";
+import { useStore } from "./use-store.ts";
 
 export function describeUsage(createFixture: () => Promise<StoreFixture>): void {
   describe("queryUsage()", () => {

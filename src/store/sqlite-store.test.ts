@@ -1,0 +1,137 @@
+import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { create } from "@bufbuild/protobuf";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { RequestRecordSchema } from "../../gen/weir/admin/v1/record_pb.ts";
+import { TimeBucket, UsageDimension } from "../../gen/weir/admin/v1/usage_service_pb.ts";
+import { createTimestamp } from "../mesh/record.ts";
+import { SqliteEngine } from "./sqlite-engine.ts";
+import type { SqliteStore } from "./sqlite-store.ts";
+import { openSqliteStore } from "./sqlite-store.ts";
+import type { LedgerFilter } from "./store.ts";
+import { StoreError } from "./store.ts";
+
+describe("openSqliteStore()", () => {
+  let directory = "";
+  const opened: SqliteStore[] = [];
+  const file = (name = "weir.db") => join(directory, name);
+  const open = async (path = file()) => {
+    const store = await openSqliteStore({ path, busyTimeoutMs: 20 });
+    opened.push(store);
+    return store;
+  };
+
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), "weir-sqlite-"));
+  });
+  afterEach(async () => {
+    await Promise.all(opened.splice(0).map((store) => store.close()));
+    rmSync(directory, { recursive: true });
+  });
+
+  it("makes the file and its directories for this user alone", async () => {
+    const store = await open(file("new/deep/weir.db"));
+    await store.migrate();
+    expect(statSync(file("new/deep")).mode & 0o777).toBe(0o700);
+    for (const name of ["weir.db", "weir.db-wal", "weir.db-shm"]) {
+      expect(statSync(file(`new/deep/${name}`)).mode & 0o777, name).toBe(0o600);
+    }
+  });
+
+  it("says what to do about a file that is no database", async () => {
+    writeFileSync(file(), "this is a text, and a long one ".repeat(100));
+    await expect(open()).rejects.toThrow(/damaged or is no Weir database.*restore a backup/);
+  });
+
+  it("says what to do about a path that cannot be a file", async () => {
+    mkdirSync(file("directory"));
+    writeFileSync(file("plain"), "");
+    for (const path of [file("directory"), file("plain/weir.db")]) {
+      await expect(open(path)).rejects.toThrow(StoreError);
+      await expect(open(path)).rejects.toThrow(/name a path/);
+    }
+  });
+
+  it("says to migrate first when there is no schema", async () => {
+    await expect((await open()).revision()).rejects.toThrow(/no schema yet: migrate it first/);
+  });
+
+  it("says who is in the way while another process writes, and works once it is gone", async () => {
+    const store = await open();
+    await store.migrate();
+    const other = new SqliteEngine(file(), { readOnly: false, busyTimeoutMs: 20 });
+    other.script("BEGIN IMMEDIATE");
+    await expect(store.appendRecords([createRecord("a", 1)])).rejects.toThrow(
+      /locked by another process/,
+    );
+    expect(await store.getRecord("a")).toBeUndefined();
+    other.script("ROLLBACK");
+    other.close();
+    await store.appendRecords([createRecord("a", 1)]);
+    expect(await store.getRecord("a")).toBeDefined();
+  });
+
+  it("writes what comes in at once in fewer transactions than writes", async () => {
+    const store = await open();
+    await store.migrate();
+    const before = store.transactions;
+    const ids = Array.from({ length: 200 }, (_, n) => `g${n}`);
+    await Promise.all(ids.map((id, n) => store.appendRecords([createRecord(id, n)])));
+    expect(store.transactions - before).toBeGreaterThan(0);
+    expect(store.transactions - before).toBeLessThan(100);
+    expect(await store.recentRecords(everything, 1_000)).toHaveLength(200);
+  });
+
+  it("lets neither writes nor short reads wait for scans of the ledger", async () => {
+    const store = await open();
+    await store.migrate();
+    const records = Array.from({ length: 20_000 }, (_, n) => createRecord(`s${n}`, n * 60_000));
+    await store.appendRecords(records);
+    const order: string[] = [];
+    const done = (name: string) => () => order.push(name);
+    const scan = {
+      filter: everything,
+      groupBy: [UsageDimension.TIME, UsageDimension.KEY, UsageDimension.LABEL],
+      label: "app",
+      timeBucket: TimeBucket.MINUTE,
+      offset: 0,
+      limit: 10,
+    };
+    const scans = Promise.all(Array.from({ length: 10 }, () => store.queryUsage(scan)));
+    await Promise.all([
+      scans.then(done("scans")),
+      store.appendRecords([createRecord("late", 1)]).then(done("append")),
+      store.revision().then(done("revision")),
+    ]);
+    expect(order.at(-1)).toBe("scans");
+    expect(order).toHaveLength(3);
+  });
+
+  it("prunes the oldest records with their labels, so many at a time", async () => {
+    const store = await open();
+    await store.migrate();
+    const ids = ["p0", "p1", "p2", "p3", "p4"];
+    await store.appendRecords(ids.map((id, n) => createRecord(id, n * 1_000)));
+    expect(await store.pruneRecords(3_000, 2)).toBe(2);
+    expect(await store.pruneRecords(3_000, 2)).toBe(1);
+    expect(await store.pruneRecords(3_000, 2)).toBe(0);
+    const left = await store.recentRecords({ ...everything, labels: { app: "x" } }, 10);
+    expect(left.map((record) => record.requestId)).toEqual(["p4", "p3"]);
+  });
+});
+
+const everything: LedgerFilter = {
+  teams: [],
+  keys: [],
+  users: [],
+  models: [],
+  providers: [],
+  labels: {},
+  onlyErrors: false,
+};
+
+function createRecord(requestId: string, startMs: number) {
+  const startTime = createTimestamp(startMs);
+  return create(RequestRecordSchema, { requestId, startTime, labels: { app: "x" } });
+}
