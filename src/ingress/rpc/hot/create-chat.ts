@@ -1,0 +1,29 @@
+import {
+  CreateChatRequestSchema,
+  CreateChatResponseSchema,
+} from "../../../../gen/weir/v1/chat_service_pb.ts";
+import { createChatAsk } from "../../../dialects/typed-ask.ts";
+import type { House } from "../../house.ts";
+import { createAnswerHeaders } from "../answer-headers.ts";
+import { UnarySink } from "../unary-sink.ts";
+import { validateChat } from "../validate-chat.ts";
+import { frameMessage } from "./frame-message.ts";
+import type { HotMethod } from "./grpc-exchange.ts";
+import { parseMessage } from "./parse-message.ts";
+
+/** ChatService.CreateChat. */
+export function createCreateChatMethod(house: House): HotMethod {
+  return {
+    serve: async (exchange, message) => {
+      const { call } = exchange;
+      const chat = validateChat(parseMessage(CreateChatRequestSchema, message).chat);
+      const sink = new UnarySink();
+      exchange.enter();
+      const outcome = await house.chat(call, createChatAsk(chat, false, message.length), sink);
+      const frame = frameMessage(CreateChatResponseSchema, sink.answer(outcome));
+      const { decision, cost } = outcome;
+      exchange.start(createAnswerHeaders({ house, call, decision, cost }));
+      exchange.finish(frame);
+    },
+  };
+}

@@ -1,0 +1,27 @@
+import {
+  EmbedRequestSchema,
+  EmbedResponseSchema,
+} from "../../../../gen/weir/v1/embed_service_pb.ts";
+import { createEmbedAsk } from "../../../dialects/typed-ask.ts";
+import type { House } from "../../house.ts";
+import { createAnswerHeaders } from "../answer-headers.ts";
+import { validateEmbed } from "../validate-chat.ts";
+import { frameMessage } from "./frame-message.ts";
+import type { HotMethod } from "./grpc-exchange.ts";
+import { parseMessage } from "./parse-message.ts";
+
+/** EmbedService.Embed. */
+export function createEmbedMethod(house: House): HotMethod {
+  return {
+    serve: async (exchange, message) => {
+      const { call } = exchange;
+      const request = validateEmbed(parseMessage(EmbedRequestSchema, message));
+      exchange.enter();
+      const outcome = await house.embed(call, createEmbedAsk(request, message.length));
+      const frame = frameMessage(EmbedResponseSchema, outcome.response());
+      const { decision, cost } = outcome;
+      exchange.start(createAnswerHeaders({ house, call, decision, cost }));
+      exchange.finish(frame);
+    },
+  };
+}

@@ -1,0 +1,295 @@
+import {
+  constants,
+  type IncomingHttpHeaders,
+  type OutgoingHttpHeaders,
+  type ServerHttp2Stream,
+} from "node:http2";
+import type { Call } from "../../../mesh/call.ts";
+import type { Timer } from "../../../mesh/clock.ts";
+import { asMeshError, MeshError } from "../../../mesh/errors.ts";
+import type { House } from "../../house.ts";
+import { openCall } from "../../open-call.ts";
+import { readCredential } from "../../rest/arrival.ts";
+import { createAnswerHeaders } from "../answer-headers.ts";
+import { createStatusTrailers } from "../mesh-to-status.ts";
+import { assertTimeout, readGrpcTimeout } from "./grpc-timeout.ts";
+import { assertEncoding, MessageReader } from "./message-reader.ts";
+
+/** One method of the hot door. */
+export interface HotMethod {
+  /** Answers one call through `exchange`, up to `exchange.finish()`. Rejects with the error to answer with. */
+  serve(exchange: GrpcExchange, message: Buffer): Promise<void>;
+}
+
+/** What all exchanges of a door share. */
+export interface ExchangeDoor {
+  readonly house: House;
+  readonly readers: ReaderSet;
+}
+
+/** Keeps an eye on the requests that are not whole yet, so that one that never ends is noticed. */
+export interface ReaderSet {
+  add(exchange: GrpcExchange): void;
+  delete(exchange: GrpcExchange): void;
+}
+
+/**
+ * One gRPC call on one HTTP/2 stream: reads its message, writes frames, ends with a status.
+ *
+ * The listeners are shared functions that find their exchange on the stream: closures would live until the stream is
+ * collected and be promoted out of the young generation, which costs milliseconds of garbage collection at the tail. For
+ * the same reason everything is let go at `close`.
+ */
+export class GrpcExchange {
+  readonly call: Call;
+  readonly #door: ExchangeDoor;
+  readonly #method: HotMethod;
+  readonly #encoding: string | undefined;
+  #stream: ServerHttp2Stream | undefined;
+  #reader: MessageReader | undefined = new MessageReader();
+  #trailers: OutgoingHttpHeaders = OK_TRAILERS;
+  /** NaN when the field is malformed. */
+  readonly #timeoutMs: number | undefined;
+  #deadline: Timer | undefined;
+  /** True from the moment the handler has taken the call over: it then leaves the record. */
+  #entered = false;
+  #headed = false;
+  #ended = false;
+  #drained: (() => void) | undefined;
+
+  static readonly #onData = function (this: ServerHttp2Stream, piece: Buffer): void {
+    const exchange = this[exchangeOf];
+    if (exchange !== undefined) exchange.#takeData(piece);
+  };
+  static readonly #onEnd = function (this: ServerHttp2Stream): void {
+    const exchange = this[exchangeOf];
+    if (exchange !== undefined) exchange.#takeEnd();
+  };
+  static readonly #onDrain = function (this: ServerHttp2Stream): void {
+    const exchange = this[exchangeOf];
+    if (exchange !== undefined) exchange.#takeDrain();
+  };
+  static readonly #onWantTrailers = function (this: ServerHttp2Stream): void {
+    const exchange = this[exchangeOf];
+    if (exchange !== undefined) this.sendTrailers(exchange.#trailers);
+  };
+  static readonly #onClose = function (this: ServerHttp2Stream): void {
+    const exchange = this[exchangeOf];
+    if (exchange !== undefined) exchange.#takeClose();
+  };
+
+  constructor(
+    door: ExchangeDoor,
+    method: HotMethod,
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+  ) {
+    this.#door = door;
+    this.#method = method;
+    this.#stream = stream;
+    this.#encoding = single(headers["grpc-encoding"]);
+    const timeout = single(headers["grpc-timeout"]);
+    this.#timeoutMs = timeout === undefined ? undefined : readGrpcTimeout(timeout);
+    const credential = readCredential(headers);
+    const timeoutMs = Number.isNaN(this.#timeoutMs) ? undefined : this.#timeoutMs;
+    this.call = openCall({ door: "grpc", credential, timeoutMs }, door.house.clock);
+  }
+
+  /** Begins to read. */
+  open(): void {
+    const stream = this.#stream;
+    if (stream === undefined) return;
+    stream[exchangeOf] = this;
+    stream.on("close", GrpcExchange.#onClose);
+    try {
+      assertEncoding(this.#encoding);
+      assertTimeout(this.#timeoutMs);
+    } catch (thrown) {
+      this.fail(asMeshError(thrown));
+      return;
+    }
+    this.#door.readers.add(this);
+    stream.on("data", GrpcExchange.#onData);
+    stream.on("end", GrpcExchange.#onEnd);
+    stream.on("wantTrailers", GrpcExchange.#onWantTrailers);
+    if (this.#timeoutMs === undefined || this.#timeoutMs > TIMER_MS_MAX) return;
+    this.#deadline = this.#door.house.clock.after(this.#timeoutMs, () => this.#deadlinePassed());
+  }
+
+  get house(): House {
+    return this.#door.house;
+  }
+
+  /** Sends the header. Only once; `finish()` and `fail()` do it when it is still missing. */
+  start(fields: Record<string, string>): void {
+    const stream = this.#stream;
+    if (stream === undefined || this.#headed || this.#ended || stream.closed) return;
+    fields["content-type"] = CONTENT_TYPE;
+    fields["grpc-accept-encoding"] = ACCEPT_ENCODING;
+    stream.respond(fields, RESPOND_OPTIONS);
+    this.#headed = true;
+  }
+
+  /** Sends frames. False means that the peer is behind, or gone: await `ready()`. */
+  write(frames: Buffer): boolean {
+    const stream = this.#stream;
+    if (stream === undefined || this.#ended || !stream.writable) return false;
+    return stream.write(frames);
+  }
+
+  /** Resolves when the peer has caught up. Rejects with the cause when the call is cancelled. */
+  ready(): Promise<void> {
+    const { cancellation } = this.call;
+    if (cancellation.cause !== undefined) return Promise.reject(cancellation.cause);
+    const stream = this.#stream;
+    if (stream === undefined || !stream.writableNeedDrain) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const stop = cancellation.onCancel(reject);
+      this.#drained = () => {
+        stop();
+        resolve();
+      };
+      stream.on("drain", GrpcExchange.#onDrain);
+    });
+  }
+
+  /** Ends the call with OK, `lastFrame` before it. */
+  finish(lastFrame: Buffer): void {
+    const stream = this.#stream;
+    if (stream === undefined || this.#ended || stream.closed) return;
+    if (!this.#headed) this.start({});
+    this.#ended = true;
+    stream.end(lastFrame);
+  }
+
+  /** Ends the call with an error: in the header when nothing was sent yet, else in the trailers. */
+  fail(error: MeshError): void {
+    if (!this.#entered || error.reason.startsWith("CREDENTIAL_")) {
+      this.#door.house.refused(error.reason);
+    }
+    const stream = this.#stream;
+    if (stream === undefined || this.#ended || stream.closed) return;
+    this.#ended = true;
+    const status = createStatusTrailers(error, this.call.requestId);
+    if (this.#headed) {
+      this.#trailers = { ...status };
+      stream.end();
+      return;
+    }
+    this.#headed = true;
+    const { house } = this.#door;
+    const { call } = this;
+    const { decision } = call.trail;
+    const fields = createAnswerHeaders({ house, call, decision, cost: undefined });
+    fields["content-type"] = CONTENT_TYPE;
+    fields["grpc-accept-encoding"] = ACCEPT_ENCODING;
+    Object.assign(fields, status);
+    stream.respond(fields, END_STREAM);
+    // What the peer still sends is of no use: NO_ERROR asks it to stop without harm to the answer.
+    if (!stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR);
+  }
+
+  /** Fails a call whose request does not come to its end. */
+  giveUpReading(): void {
+    this.#stopReading();
+    const text = "The request's body did not arrive in time. Send it at once.";
+    this.fail(new MeshError("DEADLINE_EXCEEDED", text));
+  }
+
+  #takeData(piece: Buffer): void {
+    if (this.#reader === undefined) return;
+    try {
+      this.#reader.take(piece);
+    } catch (thrown) {
+      this.#stopReading();
+      this.fail(asMeshError(thrown));
+    }
+  }
+
+  #takeEnd(): void {
+    const reader = this.#reader;
+    this.#stopReading();
+    if (reader !== undefined && !this.#ended) void this.#serve(reader);
+  }
+
+  #takeClose(): void {
+    const stream = this.#stream;
+    this.#stream = undefined;
+    this.#stopReading();
+    this.#deadline?.cancel();
+    if (stream !== undefined) {
+      stream[exchangeOf] = undefined;
+      stream.removeListener("data", GrpcExchange.#onData);
+      stream.removeListener("end", GrpcExchange.#onEnd);
+      stream.removeListener("wantTrailers", GrpcExchange.#onWantTrailers);
+      stream.removeListener("drain", GrpcExchange.#onDrain);
+      stream.removeListener("close", GrpcExchange.#onClose);
+    }
+    if (this.#ended) return;
+    this.#ended = true;
+    this.call.cancellation.cancel(
+      new MeshError("CALLER_GONE", "The caller went away before the answer was complete."),
+    );
+  }
+
+  #takeDrain(): void {
+    this.#stream?.removeListener("drain", GrpcExchange.#onDrain);
+    const drained = this.#drained;
+    this.#drained = undefined;
+    drained?.();
+  }
+
+  async #serve(reader: MessageReader): Promise<void> {
+    try {
+      const read = reader.read(this.#encoding);
+      const message = read instanceof Promise ? await read : read;
+      this.call.cancellation.throwIfCancelled();
+      await this.#method.serve(this, message);
+    } catch (thrown) {
+      this.fail(asMeshError(thrown));
+    } finally {
+      this.#deadline?.cancel();
+    }
+  }
+
+  /** Called by a method when its request is sound and the journey begins. */
+  enter(): void {
+    this.#entered = true;
+  }
+
+  #stopReading(): void {
+    if (this.#reader === undefined) return;
+    this.#reader = undefined;
+    this.#door.readers.delete(this);
+  }
+
+  /** The journey hears of it and ends the call; before the journey the call ends here. */
+  #deadlinePassed(): void {
+    const error = new MeshError("DEADLINE_EXCEEDED", "The deadline passed before the answer came.");
+    const reading = this.#reader !== undefined;
+    this.#stopReading();
+    this.call.cancellation.cancel(error);
+    if (reading) this.fail(error);
+  }
+}
+
+/** Where a stream keeps its exchange. */
+const exchangeOf: unique symbol = Symbol("exchange");
+
+declare module "node:http2" {
+  interface ServerHttp2Stream {
+    [exchangeOf]?: GrpcExchange | undefined;
+  }
+}
+
+const CONTENT_TYPE = "application/grpc+proto";
+const ACCEPT_ENCODING = "gzip,identity";
+const OK_TRAILERS: OutgoingHttpHeaders = { "grpc-status": "0" };
+const RESPOND_OPTIONS = { waitForTrailers: true };
+const END_STREAM = { endStream: true };
+/** Beyond this a timer would fire at once; so long a deadline is none. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
+function single(value: string | string[] | undefined): string | undefined {
+  return typeof value === "string" ? value : value?.[0];
+}

@@ -1,0 +1,95 @@
+import { promisify } from "node:util";
+import { gunzip } from "node:zlib";
+import { MeshError } from "../../../mesh/errors.ts";
+import { MESSAGE_BYTES_MAX } from "../limits.ts";
+import { FRAME_PREFIX_BYTES } from "./frame-message.ts";
+
+/** Puts the one message of a request together from the pieces that the network brings. */
+export class MessageReader {
+  #first: Buffer | undefined;
+  #more: Buffer[] | undefined;
+  #received = 0;
+  /** Prefix included; undefined until the prefix is there. */
+  #expected: number | undefined;
+
+  /** Takes a piece. Throws REQUEST_TOO_LARGE as soon as the prefix says so, and UNIMPLEMENTED for a second message. */
+  take(piece: Buffer): void {
+    this.#received += piece.length;
+    if (this.#first === undefined) this.#first = piece;
+    else if (this.#more === undefined) this.#more = [this.#first, piece];
+    else this.#more.push(piece);
+    if (this.#expected === undefined) {
+      if (this.#received < FRAME_PREFIX_BYTES) return;
+      const bytes = this.#join().readUInt32BE(1);
+      if (bytes > MESSAGE_BYTES_MAX) throw createTooLargeError();
+      this.#expected = FRAME_PREFIX_BYTES + bytes;
+    }
+    if (this.#received > this.#expected) {
+      throw new MeshError("UNIMPLEMENTED", "This method takes one message, and more were sent.");
+    }
+  }
+
+  /** True once some of the message, but not all of it, is there. */
+  get incomplete(): boolean {
+    return this.#expected === undefined || this.#received < this.#expected;
+  }
+
+  /**
+   * The message, once the request has ended. Throws INVALID_REQUEST when it is not whole, and UNIMPLEMENTED for an
+   * encoding that is not known. A promise only when it has to be inflated.
+   */
+  read(encoding: string | undefined): Buffer | Promise<Buffer> {
+    if (this.incomplete) {
+      const text = "The request ended before its message did. Send one message in gRPC framing.";
+      throw new MeshError("INVALID_REQUEST", text);
+    }
+    const frame = this.#join();
+    const message = frame.subarray(FRAME_PREFIX_BYTES);
+    switch (frame[0]) {
+      case 0:
+        return message;
+      case 1:
+        return inflate(message, encoding);
+      default:
+        throw new MeshError("INVALID_REQUEST", "The message has flags that gRPC does not know.");
+    }
+  }
+
+  #join(): Buffer {
+    if (this.#more !== undefined) {
+      this.#first = Buffer.concat(this.#more, this.#received);
+      this.#more = undefined;
+    }
+    return this.#first ?? EMPTY;
+  }
+}
+
+/** Throws UNIMPLEMENTED unless messages in this encoding can be read. */
+export function assertEncoding(encoding: string | undefined): void {
+  if (encoding === undefined || encoding === "identity" || encoding === "gzip") return;
+  throw new MeshError("UNIMPLEMENTED", "grpc-encoding must be gzip or identity.");
+}
+
+const EMPTY = Buffer.alloc(0);
+const gunzipAsync = promisify(gunzip);
+
+async function inflate(message: Buffer, encoding: string | undefined): Promise<Buffer> {
+  if (encoding !== "gzip") {
+    const text = "The message is marked as compressed, and grpc-encoding does not say how.";
+    throw new MeshError("INVALID_REQUEST", text);
+  }
+  try {
+    return await gunzipAsync(message, { maxOutputLength: MESSAGE_BYTES_MAX });
+  } catch (thrown) {
+    const code = thrown instanceof Error && "code" in thrown ? thrown.code : undefined;
+    if (code === "ERR_BUFFER_TOO_LARGE") throw createTooLargeError();
+    throw new MeshError("INVALID_REQUEST", "The message is marked as gzip, and is not.", {
+      cause: thrown,
+    });
+  }
+}
+
+function createTooLargeError(): MeshError {
+  const cap = `${MESSAGE_BYTES_MAX} bytes (32 MiB)`;
+  return new MeshError("REQUEST_TOO_LARGE", `The request is larger than the cap of ${cap}.`);
+}
