@@ -3,6 +3,7 @@ import { MeshError } from "../../mesh/errors.ts";
 import { isJsonObject, type JsonObject } from "../../mesh/json.ts";
 import type { Target } from "../../mesh/target.ts";
 import type { UpstreamRequest, VendorCounting } from "../dialect.ts";
+import { encodeJson } from "./fields.ts";
 import { composeBody, writeHeaders } from "./write-request.ts";
 
 /** How many tokens a prompt has, by `/messages/count_tokens`. */
@@ -15,7 +16,7 @@ export const counting: VendorCounting = {
     return {
       path: "/messages/count_tokens",
       headers: writeHeaders(ask, betas),
-      body: JSON.stringify(counted),
+      body: encodeJson(counted, "request"),
     };
   },
 

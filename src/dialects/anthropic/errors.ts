@@ -11,10 +11,10 @@ const INTERNAL_LENGTH_MAX = 2000;
  */
 export function writeError(error: MeshError, requestId: string): JsonObject {
   const { details, reason, row } = error;
-  const upstreamType = details.upstream?.type ?? "";
-  const keepsType = tellableReasons.has(reason) && vendorTypes.has(upstreamType);
+  const told = details.upstream?.dialect === "anthropic" ? details.upstream.type : "";
+  const keepsType = tellableReasons.has(reason) && statuses.has(told);
   const body: Record<string, JsonValue> = {
-    type: keepsType ? upstreamType : row.anthropic,
+    type: keepsType ? told : row.anthropic,
     message: error.message,
   };
   if (details.field !== undefined) body.param = details.field;
@@ -34,7 +34,7 @@ export function readError(status: number, headers: UpstreamHeaders, body: Buffer
   const text = told.message || body.toString("utf8", 0, INTERNAL_LENGTH_MAX);
   const retryAfterMs = readRetryAfter(headers);
   return new MeshError(reason, tells ? told.message : neutralTexts[reason], {
-    upstream: { status, type: told.type, code: "", param: "" },
+    upstream: { status, type: told.type, code: "", param: "", dialect: "anthropic" },
     internal: `upstream said ${status} ${told.type}: ${text}`.slice(0, INTERNAL_LENGTH_MAX),
     ...(retryAfterMs !== undefined && { retryAfterMs }),
   });
@@ -76,8 +76,6 @@ const statuses = new Map<string, number>([
   ["timeout_error", 504],
   ["overloaded_error", 529],
 ]);
-
-const vendorTypes: ReadonlySet<string> = new Set(statuses.keys());
 
 const tellableReasons: ReadonlySet<ErrorReason> = new Set<ErrorReason>([
   "UPSTREAM_REFUSED",

@@ -6,6 +6,18 @@ export function refuseField(path: string, complaint: string): MeshError {
   return new MeshError("INVALID_REQUEST", `${path}: ${complaint}`, { field: path });
 }
 
+/**
+ * The value as JSON text. Reading JSON takes any depth and writing it does not, so a body of a hundred thousand brackets
+ * ends here: as a fault of the caller's, not of ours.
+ */
+export function encodeJson(value: unknown, path: string): string {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    throw refuseField(path, "is nested too deeply");
+  }
+}
+
 /** The value as a string. Throws INVALID_REQUEST naming `path`. */
 export function parseString(value: JsonValue | undefined, path: string): string {
   if (typeof value === "string") return value;

@@ -8,6 +8,7 @@ import type {
 } from "../../../gen/weir/v1/chat_pb.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../mesh/json.ts";
 import {
+  encodeJson,
   parseArray,
   parseObject,
   parseOptionalBoolean,
@@ -100,7 +101,7 @@ function parseKind(block: JsonObject, path: string): Part {
         redacted: parseString(block.data, `${path}.data`),
       });
     default:
-      return createVendor(block);
+      return createVendor(block, path);
   }
 }
 
@@ -116,13 +117,13 @@ function parseText(block: JsonObject, path: string): Part {
 
 function parseImage(block: JsonObject, path: string): Part {
   const blob = parseSource(block.source, `${path}.source`);
-  if (blob === undefined) return createVendor(block);
+  if (blob === undefined) return createVendor(block, path);
   return { case: "image", value: { $typeName: "weir.v1.Image", blob, detail: "" } };
 }
 
 function parseDocument(block: JsonObject, path: string): Part {
   const blob = parseSource(block.source, `${path}.source`);
-  if (blob === undefined) return createVendor(block);
+  if (blob === undefined) return createVendor(block, path);
   const value: File = {
     $typeName: "weir.v1.File",
     blob,
@@ -173,7 +174,7 @@ function parseToolUse(block: JsonObject, path: string): Part {
       $typeName: "weir.v1.ToolCall",
       id: parseString(block.id, `${path}.id`),
       name: parseString(block.name, `${path}.name`),
-      arguments: JSON.stringify(block.input ?? {}),
+      arguments: encodeJson(block.input ?? {}, `${path}.input`),
       custom: false,
       signature: encodeCallExtras(block),
     },
@@ -207,8 +208,8 @@ function createReasoning(value: { text: string; signature: string; redacted: str
   return { case: "reasoning", value: { $typeName: "weir.v1.ReasoningPart", ...value } };
 }
 
-function createVendor(block: JsonObject): Part {
-  const json = JSON.stringify(block);
+function createVendor(block: JsonObject, path: string): Part {
+  const json = encodeJson(block, path);
   return { case: "vendor", value: { $typeName: "weir.v1.VendorPart", dialect: "anthropic", json } };
 }
 

@@ -9,7 +9,9 @@ import {
 } from "../../../gen/weir/v1/chat_pb.ts";
 import type { ChatAsk } from "../../mesh/ask.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../mesh/json.ts";
+import { readRouting } from "../openai/read-routing.ts";
 import {
+  encodeJson,
   parseArray,
   parseObject,
   parseOptionalBoolean,
@@ -21,7 +23,6 @@ import {
   refuseField,
 } from "./fields.ts";
 import { parseContent } from "./read-content.ts";
-import { parseRouting } from "./read-routing.ts";
 import { parseToolChoice, parseTools } from "./read-tools.ts";
 
 /** Most models that a request may name to fall back to. */
@@ -133,7 +134,7 @@ function parseChat(body: JsonObject, fallbackModels: readonly string[]): Chat {
     toolChoice: parseToolChoice(body.tool_choice),
     responseFormat: parseResponseFormat(body),
     reasoning: parseReasoning(body),
-    routing: parseRouting(body.provider),
+    routing: readRouting(body.provider),
     labels: {},
     sessionId: parseOptionalString(body.session_id, "session_id"),
     endUser: parseEndUser(body),
@@ -142,7 +143,7 @@ function parseChat(body: JsonObject, fallbackModels: readonly string[]): Chat {
   };
   const options = collectProviderOptions(body, extras);
   if (Object.keys(options).length > 0) {
-    chat.providerOptions = JSON.stringify({ anthropic: options });
+    chat.providerOptions = encodeJson({ anthropic: options }, "request");
   }
   return chat;
 }
@@ -205,7 +206,7 @@ function parseResponseFormat(body: JsonObject): ResponseFormat | undefined {
         $typeName: "weir.v1.JsonSchemaFormat",
         name: "",
         description: "",
-        schema: JSON.stringify(parseObject(format.schema, `${path}.schema`)),
+        schema: encodeJson(parseObject(format.schema, `${path}.schema`), `${path}.schema`),
         strict: true,
       },
     },

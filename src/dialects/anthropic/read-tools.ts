@@ -6,6 +6,7 @@ import {
 } from "../../../gen/weir/v1/chat_pb.ts";
 import type { JsonObject, JsonValue } from "../../mesh/json.ts";
 import {
+  encodeJson,
   parseArray,
   parseObject,
   parseOptionalBoolean,
@@ -29,7 +30,7 @@ export function parseTools(value: JsonValue | undefined): ToolsReading {
     const path = `tools[${index}]`;
     const tool = parseObject(item, path);
     const type = parseOptionalString(tool.type, `${path}.type`);
-    if (type !== "" && type !== "custom") return createVendorTool(tool);
+    if (type !== "" && type !== "custom") return createVendorTool(tool, path);
     return parseFunction(tool, path, extras);
   });
   return { tools, extras };
@@ -77,7 +78,7 @@ function parseFunction(tool: JsonObject, path: string, extras: Record<string, Js
     $typeName: "weir.v1.FunctionTool",
     name,
     description: parseOptionalString(description, `${path}.description`),
-    parametersSchema: JSON.stringify(parseObject(schema, `${path}.input_schema`)),
+    parametersSchema: encodeJson(parseObject(schema, `${path}.input_schema`), path),
   };
   const strict = parseOptionalBoolean(rawStrict, `${path}.strict`);
   if (strict !== undefined) value.strict = strict;
@@ -88,8 +89,8 @@ function parseFunction(tool: JsonObject, path: string, extras: Record<string, Js
   return reading;
 }
 
-function createVendorTool(tool: JsonObject): Tool {
-  const json = JSON.stringify(tool);
+function createVendorTool(tool: JsonObject, path: string): Tool {
+  const json = encodeJson(tool, path);
   return {
     $typeName: "weir.v1.Tool",
     tool: {

@@ -3,7 +3,7 @@ import type { ChatAsk } from "../../mesh/ask.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../mesh/json.ts";
 import type { Target } from "../../mesh/target.ts";
 import type { UpstreamRequest } from "../dialect.ts";
-import { refuseField } from "./fields.ts";
+import { encodeJson, refuseField } from "./fields.ts";
 import { findTraits, type ModelTraits } from "./models.ts";
 import { OWN_FIELDS } from "./read-request.ts";
 import type { ContentNotes } from "./write-content.ts";
@@ -28,7 +28,7 @@ export function writeRequest(ask: ChatAsk, target: Target, warnings: string[]): 
   return {
     path: "/messages",
     headers: writeHeaders(ask, betas),
-    body: JSON.stringify({ ...body, ...target.overrides }),
+    body: encodeJson({ ...body, ...target.overrides }, "request"),
   };
 }
 
