@@ -77,6 +77,8 @@ export interface UpstreamFault {
   readonly type: string;
   readonly code: string;
   readonly param: string;
+  /** The dialect that it was told in: a door of the same dialect may show it as it is. Unset means unknown. */
+  readonly dialect?: string;
 }
 
 /** An operating error: expected, explained to the caller, counted by its reason. Anything else thrown is a fault of ours. */
