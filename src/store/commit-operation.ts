@@ -83,7 +83,10 @@ interface Step {
   readonly current: ResourceRow | undefined;
 }
 
-/** The update changes nothing, but where readers do not exclude writers it is what holds the next commit up. */
+/**
+ * The update changes nothing, but where readers do not exclude writers it is what holds the next
+ * commit up.
+ */
 async function lockCounters(
   session: SqlSession,
 ): Promise<{ readonly revision: number; readonly sequence: number }> {
@@ -105,7 +108,8 @@ async function findCommit(
   if (commit === undefined) return undefined;
   const revision = readInteger(commit, "revision");
   const changes = await session.rows(
-    `SELECT ${changeColumns} FROM changes WHERE revision = $1 AND request_id = $2 ORDER BY sequence`,
+    `SELECT ${changeColumns} FROM changes
+     WHERE revision = $1 AND request_id = $2 ORDER BY sequence`,
     [revision, requestId],
   );
   const rows = changes.flatMap((change) => readChangeRow(change).after ?? []);
@@ -125,7 +129,7 @@ async function applyStep(
   at: { readonly revision: number; readonly atMs: number },
 ): Promise<ResourceRow | undefined> {
   const { name, kind, body, secrets } = write;
-  if (kind === "key") await session.run("DELETE FROM key_secrets WHERE key_name = $1", [name]);
+  await session.run("DELETE FROM key_secrets WHERE key_name = $1", [name]);
   if (body === null) {
     await session.run("DELETE FROM resources WHERE name = $1", [name]);
     return undefined;

@@ -44,7 +44,7 @@ describe("commitGroup()", () => {
     expect(ids()).toEqual([1, 2]);
   });
 
-  it("fails only the write that a full disk does not take, and goes on when there is room", async () => {
+  it("fails only the write that a full disk does not take, and goes on", async () => {
     const [row] = engine.rows("PRAGMA page_count");
     const pages = Number(row?.page_count);
     engine.script(`PRAGMA max_page_count = ${pages + 2}`);

@@ -15,9 +15,9 @@ export interface GroupOutcome {
 }
 
 /**
- * Writes a group in one transaction, so that all of it costs one flush of the disk; each write in a savepoint, so that it
- * fails alone. Where SQLite gives the whole transaction up (a full disk), each write is tried in one of its own.
- * Never rejects.
+ * Writes a group in one transaction, so that all of it costs one flush of the disk; each write in a
+ * savepoint, so that it fails alone. Where SQLite gives the whole transaction up (a full disk),
+ * each write is tried in one of its own. Never rejects.
  */
 export async function commitGroup(
   engine: SqliteEngine,
@@ -55,7 +55,10 @@ async function tryWrite(engine: SqliteEngine, write: GroupedWrite): Promise<Writ
   }
 }
 
-/** Nothing of the group is on disk: begins anew, each alone. A single write has nobody to be kept apart from. */
+/**
+ * Nothing of the group is on disk: begins anew, each alone. A single write has nobody to be kept
+ * apart from.
+ */
 async function retryAlone(
   engine: SqliteEngine,
   writes: readonly GroupedWrite[],

@@ -14,7 +14,10 @@ describe("plans of the ledger's queries", () => {
   const directory = mkdtempSync(join(tmpdir(), "weir-plans-"));
   const engine = new SqliteEngine(join(directory, "x.db"), { readOnly: false, busyTimeoutMs: 20 });
   const plans: string[] = [];
-  /** Notes how the engine goes about each query, instead of what it finds; one row keeps the operations going. */
+  /**
+   * Notes how the engine goes about each query, instead of what it finds; one row keeps the
+   * operations going.
+   */
   const session: SqlSession = {
     rows(sql, values = []) {
       const plan = engine.rows(`EXPLAIN QUERY PLAN ${sql}`, values);
@@ -25,9 +28,9 @@ describe("plans of the ledger's queries", () => {
     runEach: () => [],
     script: () => undefined,
   };
-  const explain = async (query: Promise<unknown>) => {
+  const explain = async (query: () => Promise<unknown>) => {
     plans.length = 0;
-    await query;
+    await query();
     return plans.at(-1);
   };
 
@@ -48,7 +51,9 @@ describe("plans of the ledger's queries", () => {
   ];
   for (const [name, scope, index] of recent) {
     it(`read the newest of ${name} along ${index}, without sorting`, async () => {
-      const plan = await explain(readRecent(session, { scope: createScope(scope), limit: 10 }));
+      const plan = await explain(() =>
+        readRecent(session, { scope: createScope(scope), limit: 10 }),
+      );
       expect(plan).toContain(index);
       expect(plan).not.toContain("TEMP B-TREE FOR ORDER BY");
     });
@@ -83,7 +88,7 @@ describe("plans of the ledger's queries", () => {
         offset: 0,
         limit: 10,
       } as const;
-      const plan = await explain(sumUsage(session, { ...defaults, ...input }));
+      const plan = await explain(() => sumUsage(session, { ...defaults, ...input }));
       expect(plan).toContain(index);
     });
   }

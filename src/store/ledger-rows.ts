@@ -10,7 +10,10 @@ export interface LedgerRow {
   readonly labels: readonly (readonly [string, string])[];
 }
 
-/** The columns of `requests`. The whole record rides along as protobuf; the others are what queries look at. */
+/**
+ * The columns of `requests`. The whole record rides along as protobuf; the others are what queries
+ * look at.
+ */
 export const requestColumns = [
   "request_id",
   "start_ms",

@@ -2,7 +2,10 @@ import type { LedgerRow } from "./ledger-rows.ts";
 import { requestColumns } from "./ledger-rows.ts";
 import type { SqlSession, SqlValue } from "./sql-session.ts";
 
-/** Appends rows; one whose `request_id` is there already is left out, labels and all. Returns how many were new. */
+/**
+ * Appends rows; one whose `request_id` is there already is left out, labels and all. Returns how
+ * many were new.
+ */
 export async function appendRows(session: SqlSession, rows: readonly LedgerRow[]): Promise<number> {
   const changed = await session.runEach(
     insertRequest,
@@ -23,7 +26,9 @@ export async function appendRows(session: SqlSession, rows: readonly LedgerRow[]
   return added;
 }
 
-/** Deletes the oldest rows that began before a time, at most `limit` of them; how many there were. */
+/**
+ * Deletes the oldest rows that began before a time, at most `limit` of them; how many there were.
+ */
 export async function pruneRows(
   session: SqlSession,
   input: { readonly beforeMs: number; readonly limit: number },

@@ -18,7 +18,10 @@ export interface MigrationInput {
   readonly atMs: number;
 }
 
-/** Reads `0001-name.sql`, `0002-…` of a folder, in order. Throws StoreError when a number is missing or twice there. */
+/**
+ * Reads `0001-name.sql`, `0002-…` of a folder, in order. Throws StoreError when a number is missing
+ * or twice there.
+ */
 export function loadMigrations(folder: URL): readonly Migration[] {
   const files = readdirSync(folder).filter((file) => file.endsWith(".sql"));
   return files.sort().map((file, index) => {
@@ -37,9 +40,10 @@ export function loadMigrations(folder: URL): readonly Migration[] {
 }
 
 /**
- * Applies the first migration that is missing, within the caller's transaction, and returns its number; undefined when
- * none is. What is there is read inside the transaction: of several instances, the second finds the work done.
- * Throws StoreError when the schema is newer than this program, or when an applied migration has changed since.
+ * Applies the first migration that is missing, within the caller's transaction, and returns its
+ * number; undefined when none is. What is there is read inside the transaction: of several
+ * instances, the second finds the work done. Throws StoreError when the schema is newer than this
+ * program, or when an applied migration has changed since.
  */
 export async function applyNextMigration(
   session: SqlSession,

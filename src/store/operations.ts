@@ -17,8 +17,8 @@ import { readText } from "./sql-session.ts";
 import { sumUsage } from "./usage-query.ts";
 
 /**
- * Everything that a store does, written once for all engines. Each runs within one transaction; inputs and outputs are
- * plain data, so that an engine may live in another thread.
+ * Everything that a store does, written once for all engines. Each runs within one transaction;
+ * inputs and outputs are plain data, so that an engine may live in another thread.
  */
 export const operations = {
   migrate: applyNextMigration,
@@ -58,7 +58,10 @@ export interface SqlBackend {
   close(): Promise<void>;
 }
 
-/** Writes go one after the other; short reads and scans of the ledger never wait for them, nor for each other. */
+/**
+ * Writes go one after the other; short reads and scans of the ledger never wait for them, nor for
+ * each other.
+ */
 export type Lane = "write" | "read" | "scan";
 
 export const operationLanes: Readonly<Record<OperationName, Lane>> = {

@@ -56,7 +56,10 @@ export async function findSecret(
   return row && readResourceRow(row);
 }
 
-/** Whole revisions: the last is completed even beyond the limit, or a reader that goes on behind it would miss its rest. */
+/**
+ * Whole revisions: the last is completed even beyond the limit, or a reader that goes on behind it
+ * would miss its rest.
+ */
 export async function readChangesSince(
   session: SqlSession,
   input: { readonly revision: number; readonly limit: number },

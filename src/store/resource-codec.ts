@@ -33,7 +33,10 @@ export function decodeChange(row: ChangeRow): StoredChange {
   };
 }
 
-/** The body of a row, with `meta`. Unknown fields are refused: to drop part of a policy could loosen it. */
+/**
+ * The body of a row, with `meta`. Unknown fields are refused: to drop part of a policy could loosen
+ * it.
+ */
 function decodeBody(row: ResourceRow): Resource {
   let body: Resource;
   try {

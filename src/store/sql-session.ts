@@ -1,6 +1,7 @@
 /**
- * What the operations of the store need of an engine, within one transaction. SQL is written once for all engines: `$1`
- * parameters, no vendor's functions. An engine that answers at once may do so without a promise.
+ * What the operations of the store need of an engine, within one transaction. SQL is written once
+ * for all engines: `$1` parameters, no vendor's functions. An engine that answers at once may do so
+ * without a promise.
  */
 export interface SqlSession {
   /** Rows of a query. */

@@ -29,7 +29,10 @@ export interface SqlStoreParts {
   readonly clock: Clock;
 }
 
-/** The store on any SQL engine: turns messages into rows and back; the engine's end runs the operations. */
+/**
+ * The store on any SQL engine: turns messages into rows and back; the engine's end runs the
+ * operations.
+ */
 export class SqlStore implements Store {
   readonly #backend: SqlBackend;
   readonly #migrations: readonly Migration[];
@@ -141,7 +144,10 @@ export class SqlStore implements Store {
     return new Map(await this.#backend.run("lastUsed", keys));
   }
 
-  /** Deletes the oldest records that began before a time, at most `limit`; how many there were. Totals go with them. */
+  /**
+   * Deletes the oldest records that began before a time, at most `limit`; how many there were.
+   * Totals go with them.
+   */
   pruneRecords(beforeMs: number, limit: number): Promise<number> {
     return this.#backend.run("prune", { beforeMs, limit });
   }

@@ -7,8 +7,9 @@ const WAL_TRIES = 100;
 const WAL_PAUSE_MS = 20;
 
 /**
- * One connection to a SQLite file, for the thread that made it; the only file that touches `node:sqlite`. Every method
- * blocks, and throws the error of `node:sqlite` (`errcode` is SQLite's result code).
+ * One connection to a SQLite file, for the thread that made it; the only file that touches
+ * `node:sqlite`. Every method blocks, and throws the error of `node:sqlite` (`errcode` is SQLite's
+ * result code).
  */
 export class SqliteEngine implements SqlSession {
   readonly #database: DatabaseSync;
@@ -61,8 +62,9 @@ export class SqliteEngine implements SqlSession {
   }
 
   /**
-   * Of two processes that turn a new file to WAL at the same moment, SQLite refuses one at once instead of letting it
-   * wait, since each already reads; it finds the work done when it tries again.
+   * Of two processes that turn a new file to WAL at the same moment, SQLite refuses one at once
+   * instead of letting it wait, since each already reads; it finds the work done when it tries
+   * again.
    */
   #enterWal(): void {
     for (let tries = 1; ; tries += 1) {
@@ -112,7 +114,10 @@ interface Prepared {
   arrange(values: readonly SqlValue[]): readonly SqlValue[];
 }
 
-/** `node:sqlite` binds by position only to `?`: turns `$2 … $1` into `? … ?` and remembers the order. */
+/**
+ * `node:sqlite` binds by position only to `?`: turns `$2 … $1` into `? … ?` and remembers the
+ * order.
+ */
 function createPrepared(database: DatabaseSync, sql: string): Prepared {
   const order: number[] = [];
   const text = sql.replaceAll(/\$(\d+)/g, (_, digits: string) => {

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
@@ -43,6 +43,25 @@ describe("openSqliteStore()", () => {
     writeFileSync(file(), "this is a text, and a long one ".repeat(100));
     await expect(open()).rejects.toThrow(/damaged or is no Weir database.*restore a backup/);
   });
+
+  it("says what to do about a file that has become damaged", async () => {
+    const whole = await open();
+    await whole.migrate();
+    await whole.appendRecords(Array.from({ length: 5_000 }, (_, n) => createRecord(`d${n}`, n)));
+    await whole.close();
+    const bytes = readFileSync(file());
+    writeFileSync(file(), bytes.fill(0xa5, bytes.length / 2));
+    const damaged = await open();
+    await expect(damaged.recentRecords(everything, 1_000)).rejects.toThrow(/is damaged.*backup/);
+  });
+
+  it.skipIf(process.getuid?.() === 0)(
+    "says what to do about a directory that is not to be written (needs a user but root)",
+    async () => {
+      mkdirSync(file("locked"), { mode: 0o500 });
+      await expect(open(file("locked/weir.db"))).rejects.toThrow(/give it permission/);
+    },
+  );
 
   it("says what to do about a path that cannot be a file", async () => {
     mkdirSync(file("directory"));

@@ -20,8 +20,8 @@ export interface SqliteStoreOptions {
 }
 
 /**
- * Opens the store in a SQLite file, whose schema `migrate()` then brings up to date. Several processes may open one file.
- * Rejects with StoreError when the file cannot be made or opened.
+ * Opens the store in a SQLite file, whose schema `migrate()` then brings up to date. Several
+ * processes may open one file. Rejects with StoreError when the file cannot be made or opened.
  */
 export async function openSqliteStore(options: SqliteStoreOptions): Promise<SqliteStore> {
   const path = resolve(options.path);
@@ -44,7 +44,10 @@ export class SqliteStore extends SqlStore {
     this.#backend = backend;
   }
 
-  /** How many writing transactions have reached the disk; below the number of writes when they came in groups. */
+  /**
+   * How many writing transactions have reached the disk; below the number of writes when they came
+   * in groups.
+   */
   get transactions(): number {
     return this.#backend.transactions;
   }

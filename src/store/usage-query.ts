@@ -18,7 +18,10 @@ export interface UsageInput {
   readonly limit: number;
 }
 
-/** Sums by group: the columns by their names, and each of `usageSums` as decimal text, exact beyond 2^53. */
+/**
+ * Sums by group: the columns by their names, and each of `usageSums` as decimal text, exact beyond
+ * 2^53.
+ */
 export async function sumUsage(session: SqlSession, input: UsageInput): Promise<readonly SqlRow[]> {
   const bindings = new Bindings();
   const byTime = input.columns.includes("time");
@@ -68,7 +71,10 @@ export const usageSums = {
 
 const stepMs = { minute: 60_000, hour: 3_600_000, day: 86_400_000 } as const;
 
-/** Steps are written into the text: an engine may take a parameter for a float, and divide otherwise. */
+/**
+ * Steps are written into the text: an engine may take a parameter for a float, and divide
+ * otherwise.
+ */
 function groupText(column: UsageColumn, step: UsageStep): string {
   switch (column) {
     case "team":
@@ -89,7 +95,9 @@ function groupText(column: UsageColumn, step: UsageStep): string {
   }
 }
 
-/** By time when grouped by it, then costliest first; the groups last, so that pages do not overlap. */
+/**
+ * By time when grouped by it, then costliest first; the groups last, so that pages do not overlap.
+ */
 function orderText(columns: readonly UsageColumn[]): string {
   const position = (column: UsageColumn) => String(columns.indexOf(column) + 1);
   const rest = columns.filter((column) => column !== "time").map(position);
@@ -98,8 +106,8 @@ function orderText(columns: readonly UsageColumn[]): string {
 }
 
 /**
- * The months that a scope reaches over, as rows of VALUES. A month is no fixed number of milliseconds, and each engine has
- * other functions for it; its bounds are worked out here instead.
+ * The months that a scope reaches over, as rows of VALUES. A month is no fixed number of
+ * milliseconds, and each engine has other functions for it; its bounds are worked out here instead.
  */
 async function listMonths(session: SqlSession, scope: LedgerScope): Promise<readonly string[]> {
   const bounds = [
@@ -125,7 +133,10 @@ async function listMonths(session: SqlSession, scope: LedgerScope): Promise<read
   return months;
 }
 
-/** The first or the last time within the bounds of a scope: one step on the index, whatever else the scope asks. */
+/**
+ * The first or the last time within the bounds of a scope: one step on the index, whatever else the
+ * scope asks.
+ */
 async function findBound(
   session: SqlSession,
   scope: LedgerScope,

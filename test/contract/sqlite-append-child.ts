@@ -3,8 +3,8 @@ import { openSqliteStore } from "../../src/store/sqlite-store.ts";
 import { createRecordAt } from "./store-material.ts";
 
 /**
- * Appends records until it is killed, several at a time, and prints the identifier of each that was acknowledged, in a line
- * of its own: `node sqlite-append-child.ts PATH PREFIX`.
+ * Appends records until it is killed, several at a time, and prints the identifier of each that was
+ * acknowledged, in a line of its own: `node sqlite-append-child.ts PATH PREFIX`.
  */
 const [, , path = "", prefix = ""] = process.argv;
 const store = await openSqliteStore({ path });

@@ -25,7 +25,7 @@ describe("SQLite store in several processes", () => {
     }
   });
 
-  it("applies each migration once when processes start at the same time on a new file", async () => {
+  it("applies each migration once when processes start together on a new file", async () => {
     const path = join(directory, "migrated.db");
     const applied = await Promise.all(Array.from({ length: 3 }, () => migrateInChild(path)));
     const versions = applied.flat().sort((a, b) => a - b);
@@ -46,7 +46,10 @@ describe("SQLite store in several processes", () => {
   });
 });
 
-/** Lets a child append, kills it once it has acknowledged so many, and returns all that it acknowledged. */
+/**
+ * Lets a child append, kills it once it has acknowledged so many, and returns all that it
+ * acknowledged.
+ */
 async function appendUntilKilled(path: string, prefix: string, count: number): Promise<string[]> {
   const script = join(import.meta.dirname, "sqlite-append-child.ts");
   const child = spawn(process.execPath, [script, path, prefix], {

@@ -76,7 +76,7 @@ export function describeCommits(createFixture: () => Promise<StoreFixture>): voi
       expect(meta?.updateTime?.seconds).toBe(9n);
     });
 
-    it("writes a request identifier once, and returns the first commit when it comes again", async () => {
+    it("writes a request identifier once, and returns the first commit again", async () => {
       const first = await store().commit(
         createWrite([putTeam("teams/once", "first")], { requestId: "req-1" }),
       );
