@@ -6,8 +6,9 @@ import {
 } from "node:http2";
 
 /**
- * Runs a handler of requests on an HTTP/2 stream, for the doors that are written for HTTP/1.1. It costs two objects and
- * their listeners, which the gRPC door must not pay; that is why the port builds them for nobody.
+ * Runs a handler of requests on an HTTP/2 stream, for the doors that are written for HTTP/1.1. It
+ * costs two objects and their listeners, which the gRPC door must not pay; that is why the port
+ * builds them for nobody.
  */
 export function http2AsRequest(
   stream: ServerHttp2Stream,

@@ -44,7 +44,8 @@ export function createHttp1Side(
     handler(request, response);
   });
   server.on("clientError", answerClientError);
-  // What starts the check of headersTimeout and requestTimeout; without it a slow client may hold a connection for ever.
+  // What starts the check of headersTimeout and requestTimeout; without it a slow client may hold a
+  // connection for ever.
   server.emit("listening");
   return {
     accept: (socket) => server.emit("connection", socket),
@@ -115,7 +116,10 @@ const malformed: Refusal = {
   message: "This is no well-formed HTTP/1.1 request. Mend the client.",
 };
 
-/** Answers what the parser could not read, unless an answer is on its way already; then nothing may be mixed into it. */
+/**
+ * Answers what the parser could not read, unless an answer is on its way already; then nothing may
+ * be mixed into it.
+ */
 function answerClientError(error: Error & { code?: string }, socket: Socket): void {
   if (error.code === "ECONNRESET" || !socket.writable || hasAnswerBegun(socket)) {
     socket.destroy();

@@ -81,8 +81,8 @@ export function createHttp2Side(
 }
 
 /**
- * In two steps, so that nothing that a peer sent before it could know is refused: first a GOAWAY that still takes every
- * stream, then, once a ping has come back, the one that takes no more.
+ * In two steps, so that nothing that a peer sent before it could know is refused: first a GOAWAY
+ * that still takes every stream, then, once a ping has come back, the one that takes no more.
  */
 function sayGoaway(session: ServerHttp2Session, clock: Clock): void {
   if (session.destroyed || session.closed) return;

@@ -49,8 +49,8 @@ export interface Port {
   /** The port that was taken. */
   readonly port: number;
   /**
-   * Accepts no more connections, says GOAWAY on HTTP/2 and `Connection: close` on HTTP/1.1, and resolves when all that was
-   * accepted is finished; what is left after `graceMs` is cut off.
+   * Accepts no more connections, says GOAWAY on HTTP/2 and `Connection: close` on HTTP/1.1, and
+   * resolves when all that was accepted is finished; what is left after `graceMs` is cut off.
    */
   drain(graceMs: number): Promise<void>;
   /** Cuts everything off at once. */
@@ -68,8 +68,8 @@ const defaultTimeouts: PortTimeouts = {
 };
 
 /**
- * Opens the one port: HTTP/1.1 and HTTP/2 on the same listener, told apart by the first bytes. Rejects with the system's
- * error when it cannot listen.
+ * Opens the one port: HTTP/1.1 and HTTP/2 on the same listener, told apart by the first bytes.
+ * Rejects with the system's error when it cannot listen.
  */
 export async function openPort(options: PortOptions): Promise<Port> {
   const timeouts = { ...defaultTimeouts, ...options.timeouts };
@@ -88,7 +88,10 @@ class PortListener implements Port {
   readonly #server: Server;
   readonly #http1: Http1Side;
   readonly #http2: Http2Side;
-  /** Every open connection, so that none outlives the port. As many as the system's descriptors allow. */
+  /**
+   * Every open connection, so that none outlives the port. As many as the system's descriptors
+   * allow.
+   */
   readonly #sockets = new Set<Socket>();
   /** Those that have not said what they speak. */
   readonly #undecided = new Set<Socket>();
@@ -176,7 +179,8 @@ class PortListener implements Port {
       handshakeTimeout: this.#timeouts.firstByteMs,
     });
     server.on("connection", track);
-    server.on("tlsClientError", ignore);
+    // Once there is a listener, node leaves it to that to close who fails or stalls the handshake.
+    server.on("tlsClientError", (_error, socket) => socket.destroy());
     server.on("secureConnection", (socket) => {
       socket.on("error", ignore);
       if (socket.alpnProtocol === "h2") this.#http2.accept(socket);
@@ -206,7 +210,8 @@ class PortListener implements Port {
       socket.removeListener("close", decided);
     };
     const look = () => {
-      // Exactly as many as are needed: a bare read() would take the whole buffer, and unshift() would copy it back.
+      // Exactly as many as are needed: a bare read() would take the whole buffer, and unshift()
+      // would copy it back.
       const first: Buffer | null = socket.read(PREFACE.length);
       if (first === null) {
         if (socket.readableEnded) socket.destroy();

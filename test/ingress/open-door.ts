@@ -3,7 +3,12 @@ import { connect } from "node:net";
 import { onTestFinished } from "vitest";
 import type { House } from "../../src/ingress/house.ts";
 import { http2AsRequest } from "../../src/ingress/http2-as-request.ts";
-import { openPort, type Port, type PortTimeouts } from "../../src/ingress/port.ts";
+import {
+  openPort,
+  type Port,
+  type PortCertificate,
+  type PortTimeouts,
+} from "../../src/ingress/port.ts";
 import { createRestDoor } from "../../src/ingress/rest/door.ts";
 import type { RestOptions } from "../../src/ingress/rest/options.ts";
 import { systemClock } from "../../src/mesh/clock.ts";
@@ -14,6 +19,7 @@ export interface DoorChanges {
   readonly house?: Partial<House>;
   readonly rest?: Partial<RestOptions>;
   readonly timeouts?: Partial<PortTimeouts>;
+  readonly tls?: PortCertificate;
 }
 
 /** A REST door on a port of its own; closed when the test is over. */
@@ -26,6 +32,7 @@ export async function openDoor(changes: DoorChanges = {}): Promise<Door> {
     http1: serve,
     http2: (stream, headers) => http2AsRequest(stream, headers, serve),
     clock: systemClock,
+    ...(changes.tls === undefined ? {} : { tls: changes.tls }),
     ...(changes.timeouts === undefined ? {} : { timeouts: changes.timeouts }),
   });
   onTestFinished(() => port.close());
@@ -46,7 +53,10 @@ export class Door {
     return fetch(this.url + path, { method: "POST", headers, body: text });
   }
 
-  /** Sends bytes on a socket of its own; resolves with all that came back once the door has closed it. */
+  /**
+   * Sends bytes on a socket of its own; resolves with all that came back once the door has closed
+   * it.
+   */
   raw(...pieces: Array<string | Buffer>): Promise<string> {
     return new Promise((resolve) => {
       const socket = connect(this.port.port, "127.0.0.1");

@@ -5,7 +5,14 @@ import { type Door, openDoor } from "./open-door.ts";
 import { echo, KEY } from "./pretend-house.ts";
 
 const body = JSON.stringify({ model: "sim/echo" });
-const request = `POST /v1/chat/completions HTTP/1.1\r\nHost: weir\r\nx-api-key: ${KEY}\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+const request = [
+  "POST /v1/chat/completions HTTP/1.1",
+  "Host: weir",
+  `x-api-key: ${KEY}`,
+  `Content-Length: ${body.length}`,
+  "",
+  body,
+].join("\r\n");
 const probe = "GET /healthz HTTP/1.1\r\nHost: weir\r\n";
 const last = `${probe}Connection: close\r\n\r\n`;
 

@@ -3,7 +3,10 @@ import type { MeshError } from "../../src/mesh/errors.ts";
 import type { JsonObject } from "../../src/mesh/json.ts";
 import { readPretendAsk, readText } from "./pretend-openai.ts";
 
-/** As much of Anthropic's dialect as its client needs to be content, so that the door is tested alone. */
+/**
+ * As much of Anthropic's dialect as its client needs to be content, so that the door is tested
+ * alone.
+ */
 export const pretendAnthropic: ChatDialect = {
   name: "anthropic",
   client: {

@@ -4,7 +4,9 @@ import type { ChatEvent } from "../../src/mesh/chunk.ts";
 import { MeshError } from "../../src/mesh/errors.ts";
 import type { JsonObject } from "../../src/mesh/json.ts";
 
-/** As much of OpenAI's dialect as its client needs to be content, so that the door is tested alone. */
+/**
+ * As much of OpenAI's dialect as its client needs to be content, so that the door is tested alone.
+ */
 export const pretendOpenai: ChatDialect = {
   name: "openai",
   client: {

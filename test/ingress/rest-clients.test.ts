@@ -224,6 +224,17 @@ describe("the anthropic client", () => {
     expect(await client.messages.countTokens(question)).toEqual({ input_tokens: 7 });
   });
 
+  it("has its betas passed on with its body, and no other header", async () => {
+    let seen: unknown;
+    const chat: ChatHandler = (call, ask, sink) => {
+      seen = ask.wireHeaders;
+      return echo(call, ask, sink);
+    };
+    const client = await anthropicAt({ house: { chat } });
+    await client.messages.create(anthropicQuestion, { headers: { "anthropic-beta": "b-1,b-2" } });
+    expect(seen).toEqual({ "anthropic-version": expect.any(String), "anthropic-beta": "b-1,b-2" });
+  });
+
   it("lists models in its own form", async () => {
     const client = await anthropicAt();
     const page = await client.models.list();

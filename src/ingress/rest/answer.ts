@@ -65,8 +65,9 @@ function pushRetryAdvice(head: string[], error: MeshError): void {
 }
 
 /**
- * An answer to a request whose body may still be on its way. The connection is of no use afterwards; but closing it with
- * bytes unread makes the system send a reset, which overtakes the answer. So the rest is read and thrown away for a while.
+ * An answer to a request whose body may still be on its way. The connection is of no use
+ * afterwards; but closing it with bytes unread makes the system send a reset, which overtakes the
+ * answer. So the rest is read and thrown away for a while.
  */
 function answerRefusal(exchange: Exchange, status: number, head: string[], body: string): void {
   const { request, response, house } = exchange;

@@ -13,8 +13,8 @@ export function openRestCall(headers: IncomingHttpHeaders, door: DoorName, clock
 }
 
 /**
- * The secret that the caller shows, in any of the ways that clients have. Never from the query string: addresses end up in
- * logs and histories.
+ * The secret that the caller shows, in any of the ways that clients have. Never from the query
+ * string: addresses end up in logs and histories.
  */
 export function readCredential(headers: IncomingHttpHeaders): string | undefined {
   const authorization = headers.authorization;
@@ -33,7 +33,7 @@ export function withDeadline(call: Call, headers: IncomingHttpHeaders): Call {
   if (timeoutMs < 1 || timeoutMs > TIMEOUT_MS_MAX) {
     throw new MeshError(
       "INVALID_REQUEST",
-      `The header x-weir-timeout-ms must be a whole number of milliseconds, 1 to ${TIMEOUT_MS_MAX}.`,
+      `The header x-weir-timeout-ms must be whole milliseconds, 1 to ${TIMEOUT_MS_MAX}.`,
       { field: "x-weir-timeout-ms" },
     );
   }
@@ -41,8 +41,8 @@ export function withDeadline(call: Call, headers: IncomingHttpHeaders): Call {
 }
 
 /**
- * The deadline of the vendors' own clients, in seconds. It holds for whole answers only: for a stream these clients wait
- * that long for the headers, and as long as it takes for the rest.
+ * The deadline of the vendors' own clients, in seconds. It holds for whole answers only: for a
+ * stream these clients wait that long for the headers, and as long as it takes for the rest.
  */
 export function withClientDeadline(call: Call, headers: IncomingHttpHeaders): Call {
   const text = headers["x-stainless-timeout"];

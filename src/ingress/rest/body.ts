@@ -14,8 +14,8 @@ export interface JsonBody {
 }
 
 /**
- * Reads a request's JSON. Throws REQUEST_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST naming the place, and
- * CALLER_GONE.
+ * Reads a request's JSON. Throws REQUEST_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST naming
+ * the place, and CALLER_GONE.
  */
 export async function readJsonBody(
   request: RestRequest,

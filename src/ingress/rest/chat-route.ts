@@ -9,6 +9,7 @@ import { readJsonBody } from "./body.ts";
 import type { Exchange } from "./exchange.ts";
 import { createHead, pushCost } from "./response-head.ts";
 import { SseSink } from "./sse-sink.ts";
+import { withWireHeaders } from "./wire-headers.ts";
 
 /** The forms in which a chat is asked for. */
 export type ChatForm = "openai" | "completions" | "anthropic";
@@ -19,8 +20,10 @@ export async function serveChat(exchange: Exchange, form: ChatForm): Promise<voi
   const side = findClientSide(exchange, form);
   const call = withDeadline(exchange.call, request.headers);
   const body = await readJsonBody(request, options, house.clock);
-  const ask = side.readAsk(body.json, body.bytes);
-  // The old completions are no dialect that an upstream answers in, so nothing of theirs is passed on as it is.
+  const read = side.readAsk(body.json, body.bytes);
+  const ask = form === "anthropic" ? withWireHeaders(read, request.headers) : read;
+  // The old completions are no dialect that an upstream answers in, so nothing of theirs is passed
+  // on as it is.
   const passes = form === "completions" ? undefined : form;
   exchange.journeyBegun = true;
   if (ask.stream) await serveStream(exchange, { side, call, ask, passes });

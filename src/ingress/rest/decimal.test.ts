@@ -16,7 +16,7 @@ describe("formatNanoUsd()", () => {
   }
 
   it("loses nothing", () => {
-    assert(
+    void assert(
       property(bigInt(), (value) => {
         const [whole = "", fraction = ""] = formatNanoUsd(value).split(".");
         return (

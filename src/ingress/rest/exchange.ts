@@ -26,7 +26,9 @@ export interface Exchange {
   readonly house: House;
   readonly options: RestOptions;
   readonly route: Route;
-  /** What follows the route's path, still percent-encoded; empty for a route without a parameter. */
+  /**
+   * What follows the route's path, still percent-encoded; empty for a route without a parameter.
+   */
   readonly parameter: string;
   readonly request: RestRequest;
   readonly response: RestResponse;

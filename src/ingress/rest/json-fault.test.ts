@@ -53,7 +53,8 @@ describe("locateJsonFault()", () => {
         const cut = at % (text.length + 1);
         const broken = text.slice(0, cut) + noise + text.slice(cut);
         if (isJson(broken)) return true;
-        // A token that began before the noise may be what breaks, but nothing earlier than that token.
+        // A token that began before the noise may be what breaks, but nothing earlier than that
+        // token.
         return locateJsonFault(broken).offset >= text.slice(0, cut).search(/[^,:[\]{}]*$/);
       }),
     );

@@ -9,8 +9,9 @@ export interface TextPlace {
 }
 
 /**
- * Where a text that JSON.parse refuses stops being JSON. Engines name the place for some faults only. It reads one token
- * after another and keeps no stack of its own calls, so no text is too deep for it.
+ * Where a text that JSON.parse refuses stops being JSON. Engines name the place for some faults
+ * only. It reads one token after another and keeps no stack of its own calls, so no text is too
+ * deep for it.
  */
 export function locateJsonFault(text: string): TextPlace {
   const offset = findFault(text);

@@ -4,7 +4,9 @@ import { answerJson } from "./answer.ts";
 import { type Exchange, identifyCaller } from "./exchange.ts";
 import { writeAnthropicModel, writeOpenaiModel } from "./model-json.ts";
 
-/** Answers `GET /v1/models`: what the caller may use, in the form of the vendor whose client asks. */
+/**
+ * Answers `GET /v1/models`: what the caller may use, in the form of the vendor whose client asks.
+ */
 export function serveModels(exchange: Exchange): void {
   const models = exchange.house.listModels(identifyCaller(exchange));
   if (isForAnthropic(exchange)) {

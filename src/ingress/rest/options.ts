@@ -4,11 +4,18 @@ import type { MeshError } from "../../mesh/errors.ts";
 export interface RestOptions {
   /** Largest request body, after decompression too. */
   readonly bodyBytesMax: number;
-  /** Deepest nesting of a request's JSON: enough for any tool's schema, and safe for every reader behind the door. */
+  /**
+   * Deepest nesting of a request's JSON: enough for any tool's schema, and safe for every reader
+   * behind the door.
+   */
   readonly jsonDepthMax: number;
-  /** How long an HTTP/2 request may take to send its body. On HTTP/1.1 the port watches over that. */
+  /**
+   * How long an HTTP/2 request may take to send its body. On HTTP/1.1 the port watches over that.
+   */
   readonly bodyTimeoutMs: number;
-  /** A stream that is silent for longer gets a comment, so that nothing between takes it for dead. */
+  /**
+   * A stream that is silent for longer gets a comment, so that nothing between takes it for dead.
+   */
   readonly silenceMs: number;
   /** Told of each fault of ours that no record tells of. */
   failed(error: MeshError, requestId: string): void;

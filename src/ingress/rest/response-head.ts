@@ -7,8 +7,8 @@ import type { Exchange } from "./exchange.ts";
 const WARNINGS_LENGTH_MAX = 2048;
 
 /**
- * The headers that every answer carries, as the flat list that writeHead takes: names and values in turn. `decision` is
- * undefined when nothing was committed.
+ * The headers that every answer carries, as the flat list that writeHead takes: names and values in
+ * turn. `decision` is undefined when nothing was committed.
  */
 export function createHead(exchange: Exchange, type: string, decision?: Decision): string[] {
   const { call, house } = exchange;
@@ -65,7 +65,10 @@ function cacheWord(state: CacheState): string {
   }
 }
 
-/** Only printable ASCII: node refuses to send much else, and a line break would begin another header. */
+/**
+ * Only printable ASCII: node refuses to send much else, and a line break would begin another
+ * header.
+ */
 function toHeaderValue(text: string): string {
   return text.replace(/[^\x20-\x7e]/g, "?");
 }

@@ -11,7 +11,10 @@ export interface Route {
   /** Without `/v1`. Ends in a slash when a parameter follows. */
   readonly path: string;
   readonly method: "GET" | "POST";
-  /** Who may come: anybody, or only who shows a key. Checked by the door before the route sees anything. */
+  /**
+   * Who may come: anybody, or only who shows a key. Checked by the door before the route sees
+   * anything.
+   */
   readonly access: "open" | "key";
   /** Whose error objects it answers with. */
   errors(request: RestRequest): "openai" | "anthropic";
@@ -53,8 +56,8 @@ const byPath: ReadonlyMap<string, RouteMatch> = new Map(
 const byPrefix = routes.filter((route) => route.path.endsWith("/"));
 
 /**
- * The route of a request's target. Paths are compared as they are, byte by byte: what is not spelled like the table is not
- * in it, so that no two readers of a path can disagree.
+ * The route of a request's target. Paths are compared as they are, byte by byte: what is not
+ * spelled like the table is not in it, so that no two readers of a path can disagree.
  */
 export function findRoute(target: string): RouteMatch | undefined {
   const path = cutPath(target);

@@ -13,8 +13,9 @@ import { createHead } from "./response-head.ts";
 const KEEP_ALIVE = ": weir\n\n";
 
 /**
- * Writes a stream as server-sent events. Nothing is sent before the first chunk, so that whatever fails until then is an
- * HTTP error. One write for each chunk, and nothing is allocated for it but its bytes.
+ * Writes a stream as server-sent events. Nothing is sent before the first chunk, so that whatever
+ * fails until then is an HTTP error. One write for each chunk, and nothing is allocated for it but
+ * its bytes.
  */
 export class SseSink implements ChatSink {
   readonly #exchange: Exchange;
@@ -77,7 +78,10 @@ export class SseSink implements ChatSink {
     });
   }
 
-  /** Ends a good stream. Only now, since the terminal frame says that all is well, the record included. */
+  /**
+   * Ends a good stream. Only now, since the terminal frame says that all is well, the record
+   * included.
+   */
   end(outcome: Outcome): void {
     this.#decision ??= outcome.decision;
     let opening = "";
@@ -108,7 +112,8 @@ export class SseSink implements ChatSink {
     const head = createHead(this.#exchange, "text/event-stream; charset=utf-8", this.#decision);
     head.push("cache-control", "no-cache", "x-accel-buffering", "no");
     if (!response.destroyed) response.writeHead(200, head);
-    // Twice in the time, so that no silence is longer than the whole of it; a chunk then needs no timer of its own.
+    // Twice in the time, so that no silence is longer than the whole of it; a chunk then needs no
+    // timer of its own.
     this.#silence = house.clock.every(options.silenceMs / 2, () => this.#breakSilence());
   }
 
