@@ -1,12 +1,12 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
-import type { House } from "./house.ts";
 import { http2AsRequest } from "./http2-as-request.ts";
 import type { RestDoor } from "./rest/door.ts";
 import type { AdminRelay } from "./rpc/admin-relay.ts";
 import { createConnectDoor, type RpcRequest, type RpcResponse } from "./rpc/connect-door.ts";
 import { answerCors } from "./rpc/cors.ts";
 import { createHotDoor } from "./rpc/hot/hot-door.ts";
+import type { RpcHouse } from "./rpc/rpc-house.ts";
 
 /** The doors of a proxy, as the port calls them. */
 export interface Doors {
@@ -15,7 +15,7 @@ export interface Doors {
 }
 
 export interface DoorOptions {
-  readonly house: House;
+  readonly house: RpcHouse;
   readonly rest: RestDoor;
   readonly adminRelay: AdminRelay;
   /** False serves every RPC by connect-node, the reference. Default true. */

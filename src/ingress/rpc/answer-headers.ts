@@ -1,12 +1,12 @@
 import { CacheState, type Decision } from "../../../gen/weir/v1/chat_pb.ts";
 import type { Cost } from "../../../gen/weir/v1/usage_pb.ts";
 import type { Call } from "../../mesh/call.ts";
-import type { House } from "../house.ts";
 import { formatNanoUsd } from "../rest/decimal.ts";
+import type { RpcHouse } from "./rpc-house.ts";
 
 /** What is known of an answer when its header goes. */
 export interface AnswerFacts {
-  readonly house: House;
+  readonly house: RpcHouse;
   readonly call: Call;
   /** Undefined when nothing was committed. */
   readonly decision: Decision | undefined;

@@ -4,15 +4,15 @@ import { type Chat, ChatSchema } from "../../../gen/weir/v1/chat_pb.ts";
 import type { ChatService, StreamChatResponse } from "../../../gen/weir/v1/chat_service_pb.ts";
 import { createChatAsk } from "../../dialects/typed-ask.ts";
 import { MeshError } from "../../mesh/errors.ts";
-import type { House } from "../house.ts";
 import { ChannelSink } from "./channel-sink.ts";
 import { createFinishedEvent } from "./chat-events.ts";
 import { ConnectCall } from "./connect-call.ts";
+import type { RpcHouse } from "./rpc-house.ts";
 import { UnarySink } from "./unary-sink.ts";
 import { validateChat } from "./validate-chat.ts";
 
 /** ChatService for connect-node: the same handlers as behind the hot door. */
-export function createChatService(house: House): ServiceImpl<typeof ChatService> {
+export function createChatService(house: RpcHouse): ServiceImpl<typeof ChatService> {
   return {
     createChat: async (request, context) => {
       const rpc = new ConnectCall(house, context);
@@ -35,7 +35,7 @@ export function createChatService(house: House): ServiceImpl<typeof ChatService>
 }
 
 async function* streamChat(
-  house: House,
+  house: RpcHouse,
   asked: Chat | undefined,
   context: HandlerContext,
 ): AsyncGenerator<StreamChatResponse> {

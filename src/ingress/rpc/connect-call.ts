@@ -3,21 +3,21 @@ import type { Decision } from "../../../gen/weir/v1/chat_pb.ts";
 import type { Cost } from "../../../gen/weir/v1/usage_pb.ts";
 import type { Call, DoorName } from "../../mesh/call.ts";
 import { asMeshError, MeshError } from "../../mesh/errors.ts";
-import type { House } from "../house.ts";
 import { openCall } from "../open-call.ts";
 import { readCredential } from "../rest/arrival.ts";
 import { createAnswerHeaders } from "./answer-headers.ts";
 import { createConnectError } from "./mesh-to-status.ts";
+import type { RpcHouse } from "./rpc-house.ts";
 
 /** One RPC as connect-node hands it over, in the terms of the house. `close()` it in any case. */
 export class ConnectCall {
   readonly call: Call;
-  readonly #house: House;
+  readonly #house: RpcHouse;
   readonly #context: HandlerContext;
   readonly #aborted: () => void;
   #entered = false;
 
-  constructor(house: House, context: HandlerContext) {
+  constructor(house: RpcHouse, context: HandlerContext) {
     const { requestHeader, signal } = context;
     const credential = readCredential({
       authorization: requestHeader.get("authorization") ?? undefined,

@@ -13,7 +13,6 @@ import { EmbedService } from "../../../gen/weir/v1/embed_service_pb.ts";
 import { ModelService } from "../../../gen/weir/v1/model_service_pb.ts";
 import { asMeshError, MeshError } from "../../mesh/errors.ts";
 import { createId } from "../../mesh/random.ts";
-import type { House } from "../house.ts";
 import { createChatService } from "./chat-service.ts";
 import { createEmbedService } from "./embed-service.ts";
 import { createHealthService } from "./health.ts";
@@ -21,6 +20,7 @@ import { MESSAGE_BYTES_MAX, READ_TIMEOUT_MS } from "./limits.ts";
 import { createModelService } from "./model-service.ts";
 import { addReflection, servedServices } from "./reflection-service.ts";
 import { createRpcErrorAnswer, sendRpcError } from "./rpc-error.ts";
+import type { RpcHouse } from "./rpc-house.ts";
 
 export type RpcRequest = IncomingMessage | Http2ServerRequest;
 export type RpcResponse = ServerResponse | Http2ServerResponse;
@@ -32,7 +32,7 @@ export type ConnectDoor = (request: RpcRequest, response: RpcResponse) => void;
  * Every service of the proxy over gRPC, gRPC-Web and Connect, on HTTP/1.1 and HTTP/2, by connect-node. What it does with
  * the methods of the hot door is the reference for that one.
  */
-export function createConnectDoor(house: House): ConnectDoor {
+export function createConnectDoor(house: RpcHouse): ConnectDoor {
   const handlers = createHandlers(house);
   return (request, response) => {
     const handler = handlers.get(readPath(request));
@@ -48,7 +48,7 @@ export function createConnectDoor(house: House): ConnectDoor {
   };
 }
 
-function createHandlers(house: House): ReadonlyMap<string, UniversalHandler> {
+function createHandlers(house: RpcHouse): ReadonlyMap<string, UniversalHandler> {
   const router = createConnectRouter({
     // Never Brotli: the decoder of Node up to 26.12.0 is vulnerable.
     acceptCompression: [compressionGzip],
@@ -65,7 +65,7 @@ function createHandlers(house: House): ReadonlyMap<string, UniversalHandler> {
 }
 
 async function serve(
-  house: House,
+  house: RpcHouse,
   handler: UniversalHandler,
   request: RpcRequest,
   response: RpcResponse,
@@ -94,7 +94,12 @@ function mapFault(thrown: unknown): MeshError {
   });
 }
 
-function refuse(house: House, request: RpcRequest, response: RpcResponse, error: MeshError): void {
+function refuse(
+  house: RpcHouse,
+  request: RpcRequest,
+  response: RpcResponse,
+  error: MeshError,
+): void {
   house.refused(error.reason);
   sendRpcError(
     response,
@@ -115,7 +120,7 @@ function readPath(request: RpcRequest): string {
 }
 
 /** Drops a request whose body does not end; on HTTP/1.1 the port watches over that too. */
-function limitReading(house: House, request: RpcRequest, response: RpcResponse): void {
+function limitReading(house: RpcHouse, request: RpcRequest, response: RpcResponse): void {
   const timer = house.clock.after(READ_TIMEOUT_MS, () => {
     response.destroy();
   });

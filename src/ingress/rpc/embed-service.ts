@@ -2,12 +2,12 @@ import { toBinary } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { EmbedRequestSchema, type EmbedService } from "../../../gen/weir/v1/embed_service_pb.ts";
 import { createEmbedAsk } from "../../dialects/typed-ask.ts";
-import type { House } from "../house.ts";
 import { ConnectCall } from "./connect-call.ts";
+import type { RpcHouse } from "./rpc-house.ts";
 import { validateEmbed } from "./validate-chat.ts";
 
 /** EmbedService for connect-node: the same handler as behind the hot door. */
-export function createEmbedService(house: House): ServiceImpl<typeof EmbedService> {
+export function createEmbedService(house: RpcHouse): ServiceImpl<typeof EmbedService> {
   return {
     embed: async (message, context) => {
       const rpc = new ConnectCall(house, context);

@@ -3,14 +3,14 @@ import {
   type Health,
   HealthCheckResponse_ServingStatus as Status,
 } from "../../../gen/grpc/health/v1/health_pb.ts";
-import type { House } from "../house.ts";
+import type { RpcHouse } from "./rpc-house.ts";
 
 /** How soon a watcher hears of a change, at most. */
 export const HEALTH_WATCH_MS = 1000;
 
 /** grpc.health.v1 for the whole ("") and for each service by name; all are as ready as the process is. */
 export function createHealthService(
-  house: House,
+  house: RpcHouse,
   services: ReadonlySet<string>,
 ): ServiceImpl<typeof Health> {
   const look = (service: string): Status => {
@@ -39,7 +39,7 @@ export function createHealthService(
 }
 
 /** Resolves after HEALTH_WATCH_MS, or at once when the watcher goes. */
-function pauseUnlessAborted(house: House, signal: AbortSignal): Promise<void> {
+function pauseUnlessAborted(house: RpcHouse, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const wake = () => {
       timer.cancel();

@@ -1,14 +1,14 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { Model, ModelService } from "../../../gen/weir/v1/model_service_pb.ts";
 import { MeshError } from "../../mesh/errors.ts";
-import type { House } from "../house.ts";
 import { ConnectCall } from "./connect-call.ts";
+import type { RpcHouse } from "./rpc-house.ts";
 
 const PAGE_SIZE_DEFAULT = 100;
 const PAGE_SIZE_MAX = 1000;
 
 /** ModelService: what the caller may use, and nothing else. */
-export function createModelService(house: House): ServiceImpl<typeof ModelService> {
+export function createModelService(house: RpcHouse): ServiceImpl<typeof ModelService> {
   return {
     listModels: (request, context) => {
       const rpc = new ConnectCall(house, context);

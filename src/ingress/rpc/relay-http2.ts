@@ -165,7 +165,8 @@ function refuse(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, cause?:
     stream.respond(fields);
     stream.end(answer.body);
   }
-  if (!stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR);
+  // To its end: a reset right behind the answer would make nghttp2 drop the answer.
+  stream.resume();
 }
 
 function createLateError(): Error {

@@ -3,8 +3,8 @@ import {
   CreateChatResponseSchema,
 } from "../../../../gen/weir/v1/chat_service_pb.ts";
 import { createChatAsk } from "../../../dialects/typed-ask.ts";
-import type { House } from "../../house.ts";
 import { createAnswerHeaders } from "../answer-headers.ts";
+import type { RpcHouse } from "../rpc-house.ts";
 import { UnarySink } from "../unary-sink.ts";
 import { validateChat } from "../validate-chat.ts";
 import { frameMessage } from "./frame-message.ts";
@@ -12,7 +12,7 @@ import type { HotMethod } from "./grpc-exchange.ts";
 import { parseMessage } from "./parse-message.ts";
 
 /** ChatService.CreateChat. */
-export function createCreateChatMethod(house: House): HotMethod {
+export function createCreateChatMethod(house: RpcHouse): HotMethod {
   return {
     serve: async (exchange, message) => {
       const { call } = exchange;

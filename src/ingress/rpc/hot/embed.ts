@@ -3,15 +3,15 @@ import {
   EmbedResponseSchema,
 } from "../../../../gen/weir/v1/embed_service_pb.ts";
 import { createEmbedAsk } from "../../../dialects/typed-ask.ts";
-import type { House } from "../../house.ts";
 import { createAnswerHeaders } from "../answer-headers.ts";
+import type { RpcHouse } from "../rpc-house.ts";
 import { validateEmbed } from "../validate-chat.ts";
 import { frameMessage } from "./frame-message.ts";
 import type { HotMethod } from "./grpc-exchange.ts";
 import { parseMessage } from "./parse-message.ts";
 
 /** EmbedService.Embed. */
-export function createEmbedMethod(house: House): HotMethod {
+export function createEmbedMethod(house: RpcHouse): HotMethod {
   return {
     serve: async (exchange, message) => {
       const { call } = exchange;

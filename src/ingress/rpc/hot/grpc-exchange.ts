@@ -7,11 +7,11 @@ import {
 import type { Call } from "../../../mesh/call.ts";
 import type { Timer } from "../../../mesh/clock.ts";
 import { asMeshError, MeshError } from "../../../mesh/errors.ts";
-import type { House } from "../../house.ts";
 import { openCall } from "../../open-call.ts";
 import { readCredential } from "../../rest/arrival.ts";
 import { createAnswerHeaders } from "../answer-headers.ts";
 import { createStatusTrailers } from "../mesh-to-status.ts";
+import type { RpcHouse } from "../rpc-house.ts";
 import { assertTimeout, readGrpcTimeout } from "./grpc-timeout.ts";
 import { assertEncoding, MessageReader } from "./message-reader.ts";
 
@@ -23,7 +23,7 @@ export interface HotMethod {
 
 /** What all exchanges of a door share. */
 export interface ExchangeDoor {
-  readonly house: House;
+  readonly house: RpcHouse;
   readonly readers: ReaderSet;
 }
 
@@ -100,23 +100,25 @@ export class GrpcExchange {
     const stream = this.#stream;
     if (stream === undefined) return;
     stream[exchangeOf] = this;
+    this.#door.readers.add(this);
+    // What follows a refusal is read and thrown away. Closing the stream at once would be cheaper, but nghttp2 drops a
+    // header that has not left yet when a reset follows it, and the caller would never learn why.
+    stream.on("data", GrpcExchange.#onData);
+    stream.on("end", GrpcExchange.#onEnd);
     stream.on("close", GrpcExchange.#onClose);
+    stream.on("wantTrailers", GrpcExchange.#onWantTrailers);
     try {
       assertEncoding(this.#encoding);
       assertTimeout(this.#timeoutMs);
     } catch (thrown) {
-      this.fail(asMeshError(thrown));
+      this.#refuse(thrown);
       return;
     }
-    this.#door.readers.add(this);
-    stream.on("data", GrpcExchange.#onData);
-    stream.on("end", GrpcExchange.#onEnd);
-    stream.on("wantTrailers", GrpcExchange.#onWantTrailers);
     if (this.#timeoutMs === undefined || this.#timeoutMs > TIMER_MS_MAX) return;
     this.#deadline = this.#door.house.clock.after(this.#timeoutMs, () => this.#deadlinePassed());
   }
 
-  get house(): House {
+  get house(): RpcHouse {
     return this.#door.house;
   }
 
@@ -185,31 +187,37 @@ export class GrpcExchange {
     fields["grpc-accept-encoding"] = ACCEPT_ENCODING;
     Object.assign(fields, status);
     stream.respond(fields, END_STREAM);
-    // What the peer still sends is of no use: NO_ERROR asks it to stop without harm to the answer.
-    if (!stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR);
   }
 
-  /** Fails a call whose request does not come to its end. */
+  /** Called when the request has not come to its end for too long. */
   giveUpReading(): void {
-    this.#stopReading();
+    if (this.#ended) this.#stream?.close(constants.NGHTTP2_NO_ERROR);
     const text = "The request's body did not arrive in time. Send it at once.";
-    this.fail(new MeshError("DEADLINE_EXCEEDED", text));
+    this.#refuse(new MeshError("DEADLINE_EXCEEDED", text));
+  }
+
+  #refuse(thrown: unknown): void {
+    this.#reader = undefined;
+    this.fail(asMeshError(thrown));
   }
 
   #takeData(piece: Buffer): void {
-    if (this.#reader === undefined) return;
+    const reader = this.#reader;
+    if (reader === undefined) return;
     try {
-      this.#reader.take(piece);
+      const first = reader.empty;
+      reader.take(piece);
+      // Before the rest of a large request: a stranger must not make us hold megabytes.
+      if (first && reader.incomplete) this.#door.house.identify(this.call.credential);
     } catch (thrown) {
-      this.#stopReading();
-      this.fail(asMeshError(thrown));
+      this.#refuse(thrown);
     }
   }
 
   #takeEnd(): void {
     const reader = this.#reader;
     this.#stopReading();
-    if (reader !== undefined && !this.#ended) void this.#serve(reader);
+    if (reader !== undefined) void this.#serve(reader);
   }
 
   #takeClose(): void {
@@ -258,7 +266,6 @@ export class GrpcExchange {
   }
 
   #stopReading(): void {
-    if (this.#reader === undefined) return;
     this.#reader = undefined;
     this.#door.readers.delete(this);
   }
@@ -266,10 +273,8 @@ export class GrpcExchange {
   /** The journey hears of it and ends the call; before the journey the call ends here. */
   #deadlinePassed(): void {
     const error = new MeshError("DEADLINE_EXCEEDED", "The deadline passed before the answer came.");
-    const reading = this.#reader !== undefined;
-    this.#stopReading();
     this.call.cancellation.cancel(error);
-    if (reading) this.fail(error);
+    if (this.#reader !== undefined) this.#refuse(error);
   }
 }
 

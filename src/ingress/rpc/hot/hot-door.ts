@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { Timer } from "../../../mesh/clock.ts";
-import type { House } from "../../house.ts";
 import { READ_TIMEOUT_MS } from "../limits.ts";
+import type { RpcHouse } from "../rpc-house.ts";
 import { createCreateChatMethod } from "./create-chat.ts";
 import { createEmbedMethod } from "./embed.ts";
 import { GrpcExchange, type HotMethod } from "./grpc-exchange.ts";
@@ -17,7 +17,7 @@ export interface HotDoor {
   accept(method: HotMethod, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void;
 }
 
-export function createHotDoor(house: House): HotDoor {
+export function createHotDoor(house: RpcHouse): HotDoor {
   const methods = new Map<string, HotMethod>([
     ["/weir.v1.ChatService/CreateChat", createCreateChatMethod(house)],
     ["/weir.v1.ChatService/StreamChat", createStreamChatMethod(house)],
@@ -52,12 +52,12 @@ const BINARY_GRPC = /^application\/grpc(\+proto)?(;.*)?$/i;
  * requests of this door are worth.
  */
 class ReaderWatch {
-  readonly #house: House;
+  readonly #house: RpcHouse;
   /** Bounded by the streams that the port lets in. */
   readonly #reading = new Set<GrpcExchange>();
   #sweep: Timer | undefined;
 
-  constructor(house: House) {
+  constructor(house: RpcHouse) {
     this.#house = house;
   }
 

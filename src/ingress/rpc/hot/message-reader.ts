@@ -29,7 +29,11 @@ export class MessageReader {
     }
   }
 
-  /** True once some of the message, but not all of it, is there. */
+  get empty(): boolean {
+    return this.#received === 0;
+  }
+
+  /** True until the whole message is there. */
   get incomplete(): boolean {
     return this.#expected === undefined || this.#received < this.#expected;
   }

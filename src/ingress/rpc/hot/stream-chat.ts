@@ -4,16 +4,16 @@ import { createChatAsk } from "../../../dialects/typed-ask.ts";
 import type { ChatChunk } from "../../../mesh/chunk.ts";
 import type { Outcome } from "../../../mesh/outcome.ts";
 import type { ChatSink } from "../../../mesh/sink.ts";
-import type { House } from "../../house.ts";
 import { createAnswerHeaders } from "../answer-headers.ts";
 import { createFinishedEvent, createStartedEvent } from "../chat-events.ts";
+import type { RpcHouse } from "../rpc-house.ts";
 import { validateChat } from "../validate-chat.ts";
 import { frameEvents } from "./frame-events.ts";
 import type { GrpcExchange, HotMethod } from "./grpc-exchange.ts";
 import { parseMessage } from "./parse-message.ts";
 
 /** ChatService.StreamChat. */
-export function createStreamChatMethod(house: House): HotMethod {
+export function createStreamChatMethod(house: RpcHouse): HotMethod {
   return {
     serve: async (exchange, message) => {
       const chat = validateChat(parseMessage(StreamChatRequestSchema, message).chat);
