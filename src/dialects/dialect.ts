@@ -33,8 +33,11 @@ export interface ChatClientSide {
 
 /** Turns a stream of chunks into SSE text. Stateful: one for each stream. */
 export interface StreamWriter {
-  /** Frames to send when the stream begins, or "". Not called when the first chunk has this dialect's wire form. */
-  start(decision: Decision): string;
+  /**
+   * Frames to send when the stream begins, or "". Not called when the first chunk has this dialect's wire form.
+   * `createdWallMs` is when the answer began, on Clock.wallMs(), for dialects that tell it.
+   */
+  start(decision: Decision, createdWallMs?: number): string;
   /** Frames for events that carry no wire form of this dialect. */
   events(events: readonly ChatEvent[]): string;
   /**
