@@ -2,7 +2,7 @@ import { connect } from "node:net";
 import { describe, expect, it } from "vitest";
 import type { ChatHandler } from "../../src/mesh/rooms.ts";
 import { type Door, openDoor } from "./open-door.ts";
-import { echo, KEY } from "./pretend-house.ts";
+import { decision, echo, KEY, outcome, textEvent } from "./pretend-house.ts";
 
 const body = JSON.stringify({ model: "sim/echo" });
 const request = [
@@ -191,6 +191,24 @@ describe("drain()", () => {
     stream.resume();
     await drained;
     expect(door.port.openStreams()).toBe(0);
+  });
+
+  it("closes a connection whose stream had begun before", async () => {
+    const go = Promise.withResolvers<void>();
+    const chat: ChatHandler = async (_call, _ask, sink) => {
+      sink.start(decision);
+      const events = [textEvent("one")];
+      sink.chunk({ wire: undefined, content: true, answer: undefined, events: () => events });
+      await go.promise;
+      return outcome;
+    };
+    const door = await openDoor({ house: { chat } });
+    const stream = JSON.stringify({ model: "sim/echo", stream: true });
+    const answer = await door.post("/v1/chat/completions", stream, { "x-api-key": KEY });
+    const drained = door.port.drain(60_000);
+    go.resolve();
+    expect(await answer.text()).toContain("[DONE]");
+    await drained;
   });
 
   it("cuts off what is not finished in time", async () => {

@@ -1,6 +1,8 @@
 import Anthropic from "@anthropic-ai/sdk";
+import { create } from "@bufbuild/protobuf";
 import OpenAI from "openai";
 import { describe, expect, it } from "vitest";
+import { CreateChatResponseSchema } from "../../gen/weir/v1/chat_service_pb.ts";
 import { MeshError } from "../../src/mesh/errors.ts";
 import type { ChatHandler } from "../../src/mesh/rooms.ts";
 import { type DoorChanges, openDoor } from "./open-door.ts";
@@ -76,6 +78,26 @@ describe("the openai client", () => {
     expect(await response.text()).toBe(
       'data: {"choices":[{"delta":{"content":"raw"}}],"extra":1}\n\ndata: [DONE]\n\n',
     );
+  });
+
+  it("gets an upstream's own body as it is, and another dialect's answer written anew", async () => {
+    const bytes = Buffer.from('{"choices":[{"message":{"content":"raw"}}],"extra":1.0}');
+    const answer = () =>
+      create(CreateChatResponseSchema, {
+        choices: [{ message: { parts: [{ part: { case: "text", value: { text: "told" } } }] } }],
+      });
+    for (const dialect of ["openai", "anthropic"] as const) {
+      const chat: ChatHandler = async (_call, _ask, sink) => {
+        sink.start(decision);
+        sink.chunk({ wire: { dialect, bytes }, content: true, answer, events: () => [] });
+        return outcome;
+      };
+      const door = await openDoor({ house: { chat } });
+      const headers = { authorization: `Bearer ${KEY}` };
+      const text = await (await door.post("/v1/chat/completions", question, headers)).text();
+      if (dialect === "openai") expect(text).toBe(bytes.toString());
+      else expect(JSON.parse(text).choices[0].message.content).toBe("told");
+    }
   });
 
   it("lists models", async () => {

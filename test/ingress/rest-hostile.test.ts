@@ -110,6 +110,26 @@ describe("a body that is too large", () => {
     expect(response.status).toBe(413);
   });
 
+  it("is refused while others fill the memory, and taken once they are gone", async () => {
+    const begun = Promise.withResolvers<void>();
+    const go = Promise.withResolvers<void>();
+    const handler: ChatHandler = async (...args) => {
+      begun.resolve();
+      await go.promise;
+      return await echo(...args);
+    };
+    const door = await openDoor({ house: { chat: handler }, rest: { openBytesMax: 100_000 } });
+    const body = { ...question, pad: "x".repeat(80_000) };
+    const first = chat(door, body);
+    await begun.promise;
+    const second = await chat(door, body);
+    expect(second.status).toBe(503);
+    expect(second.headers.get("retry-after")).toBe("1");
+    go.resolve();
+    expect((await (await first).json()) !== undefined).toBe(true);
+    expect((await chat(door, body)).status).toBe(200);
+  });
+
   it("is taken just below the cap", async () => {
     const door = await openDoor({ rest });
     const room = rest.bodyBytesMax - JSON.stringify({ ...question, pad: "" }).length;

@@ -1,10 +1,8 @@
 import { gunzip } from "node:zlib";
-import type { Clock } from "../../mesh/clock.ts";
 import { MeshError } from "../../mesh/errors.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../mesh/json.ts";
-import type { RestRequest } from "./exchange.ts";
+import type { Exchange } from "./exchange.ts";
 import { locateJsonFault } from "./json-fault.ts";
-import type { RestOptions } from "./options.ts";
 
 /** A request's body, read and parsed. */
 export interface JsonBody {
@@ -17,11 +15,8 @@ export interface JsonBody {
  * Reads a request's JSON. Throws REQUEST_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST naming
  * the place, and CALLER_GONE.
  */
-export async function readJsonBody(
-  request: RestRequest,
-  options: RestOptions,
-  clock: Clock,
-): Promise<JsonBody> {
+export async function readJsonBody(exchange: Exchange): Promise<JsonBody> {
+  const { request, options } = exchange;
   const type = request.headers["content-type"];
   if (type?.startsWith("multipart/")) {
     throw new MeshError(
@@ -30,8 +25,8 @@ export async function readJsonBody(
     );
   }
   const zipped = readEncoding(request.headers["content-encoding"]);
-  const raw = await readBytes(request, options, clock);
-  const bytes = zipped ? await inflate(raw, options.bodyBytesMax) : raw;
+  const raw = await readBytes(exchange);
+  const bytes = zipped ? await inflate(raw, exchange) : raw;
   return { json: parseJsonObject(bytes, options.jsonDepthMax), bytes: bytes.length };
 }
 
@@ -47,7 +42,8 @@ function readEncoding(encoding: string | undefined): boolean {
   );
 }
 
-function readBytes(request: RestRequest, options: RestOptions, clock: Clock): Promise<Buffer> {
+function readBytes(exchange: Exchange): Promise<Buffer> {
+  const { request, options, house } = exchange;
   const max = options.bodyBytesMax;
   const declared = request.headers["content-length"];
   if (declared !== undefined && Number(declared) > max) return Promise.reject(tooLarge(max));
@@ -60,6 +56,9 @@ function readBytes(request: RestRequest, options: RestOptions, clock: Clock): Pr
       if (length > max) {
         stop();
         reject(tooLarge(max));
+      } else if (!holdBytes(exchange, chunk.length)) {
+        stop();
+        reject(tooBusy());
       } else if (first === undefined) first = chunk;
       else if (rest === undefined) rest = [first, chunk];
       else rest.push(chunk);
@@ -79,7 +78,7 @@ function readBytes(request: RestRequest, options: RestOptions, clock: Clock): Pr
       );
     };
     const timer =
-      request.httpVersionMajor === 1 ? undefined : clock.after(options.bodyTimeoutMs, onSlow);
+      request.httpVersionMajor === 1 ? undefined : house.clock.after(options.bodyTimeoutMs, onSlow);
     const stop = () => {
       timer?.cancel();
       request.removeListener("data", onData);
@@ -94,7 +93,21 @@ function readBytes(request: RestRequest, options: RestOptions, clock: Clock): Pr
   });
 }
 
-function inflate(raw: Buffer, max: number): Promise<Buffer> {
+async function inflate(raw: Buffer, exchange: Exchange): Promise<Buffer> {
+  const bytes = await gunzipTo(raw, exchange.options.bodyBytesMax);
+  exchange.call.cancellation.throwIfCancelled();
+  if (!holdBytes(exchange, bytes.length)) throw tooBusy();
+  return bytes;
+}
+
+/** Books memory for a request that is open; false when the door holds too much already. */
+function holdBytes(exchange: Exchange, bytes: number): boolean {
+  exchange.bodyBytes += bytes;
+  exchange.load.bytes += bytes;
+  return exchange.load.bytes <= exchange.options.openBytesMax;
+}
+
+function gunzipTo(raw: Buffer, max: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     gunzip(raw, { maxOutputLength: max }, (error, bytes) => {
       if (error === null) resolve(bytes);
@@ -163,6 +176,13 @@ function tooLarge(max: number): MeshError {
     "REQUEST_TOO_LARGE",
     `The request's body is larger than the cap of ${cap}, counted after decompression. Send less.`,
     { metadata: { limit: String(max) } },
+  );
+}
+
+function tooBusy(): MeshError {
+  return new MeshError(
+    "UNAVAILABLE",
+    "Too many large requests are open at once. Send this one again a little later.",
   );
 }
 

@@ -16,10 +16,10 @@ export type ChatForm = "openai" | "completions" | "anthropic";
 
 /** Answers a chat, whole or as a stream. Rejects only while nothing has been sent. */
 export async function serveChat(exchange: Exchange, form: ChatForm): Promise<void> {
-  const { request, house, options } = exchange;
+  const { request } = exchange;
   const side = findClientSide(exchange, form);
   const call = withDeadline(exchange.call, request.headers);
-  const body = await readJsonBody(request, options, house.clock);
+  const body = await readJsonBody(exchange);
   const read = side.readAsk(body.json, body.bytes);
   const ask = form === "anthropic" ? withWireHeaders(read, request.headers) : read;
   // The old completions are no dialect that an upstream answers in, so nothing of theirs is passed

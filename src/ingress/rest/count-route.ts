@@ -7,9 +7,9 @@ import { withWireHeaders } from "./wire-headers.ts";
 
 /** Answers `POST /v1/messages/count_tokens`. Rejects only while nothing has been sent. */
 export async function serveCount(exchange: Exchange): Promise<void> {
-  const { request, house, options } = exchange;
+  const { request, house } = exchange;
   const call = withClientDeadline(withDeadline(exchange.call, request.headers), request.headers);
-  const body = await readJsonBody(request, options, house.clock);
+  const body = await readJsonBody(exchange);
   const ask = withWireHeaders(readCountAsk(body.json, body.bytes), request.headers);
   const count = await house.countTokens(call, ask);
   if (count.estimated) {

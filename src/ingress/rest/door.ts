@@ -18,6 +18,7 @@ export type RestDoor = (request: RestRequest, response: RestResponse) => void;
 /** The REST door: OpenAI's and Anthropic's routes, the models and the probes. */
 export function createRestDoor(house: House, options: Partial<RestOptions> = {}): RestDoor {
   const settled = { ...defaultRestOptions, ...options };
+  const load = { bytes: 0 };
   return (request, response) => {
     const match = findRoute(request.url ?? "");
     const route = match?.route ?? nowhere;
@@ -31,6 +32,8 @@ export function createRestDoor(house: House, options: Partial<RestOptions> = {})
       response,
       call: openRestCall(request.headers, door, house.clock),
       journeyBegun: false,
+      load,
+      bodyBytes: 0,
     };
     watchCaller(exchange);
     void serve(exchange);

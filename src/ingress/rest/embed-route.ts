@@ -6,9 +6,9 @@ import { createHead, pushCost } from "./response-head.ts";
 
 /** Answers `POST /v1/embeddings`. Rejects only while nothing has been sent. */
 export async function serveEmbed(exchange: Exchange): Promise<void> {
-  const { request, house, options } = exchange;
+  const { request, house } = exchange;
   const call = withClientDeadline(withDeadline(exchange.call, request.headers), request.headers);
-  const body = await readJsonBody(request, options, house.clock);
+  const body = await readJsonBody(exchange);
   const ask = house.openaiEmbed.client.readAsk(body.json, body.bytes);
   exchange.journeyBegun = true;
   const outcome = await house.embed(call, ask);

@@ -35,13 +35,24 @@ export interface Exchange {
   readonly call: Call;
   /** True once a handler of the house has the call, so that it leaves a record. */
   journeyBegun: boolean;
+  /** What all requests of the door hold in memory together. */
+  readonly load: BodyLoad;
+  /** This one's share of it, given back when the response closes. */
+  bodyBytes: number;
 }
 
-/** Cancels the call when the caller goes away before its answer is complete. */
+/** Bytes of the bodies whose requests are open. */
+export interface BodyLoad {
+  bytes: number;
+}
+
+/** Cancels the call when the caller goes away before its answer is complete, and lets go of it. */
 export function watchCaller(exchange: Exchange): void {
   const { response, call } = exchange;
   response.on("error", ignore);
   response.on("close", () => {
+    exchange.load.bytes -= exchange.bodyBytes;
+    exchange.bodyBytes = 0;
     if (response.writableEnded) return;
     call.cancellation.cancel(new MeshError("CALLER_GONE", "The caller closed its connection."));
   });

@@ -4,6 +4,8 @@ import type { MeshError } from "../../mesh/errors.ts";
 export interface RestOptions {
   /** Largest request body, after decompression too. */
   readonly bodyBytesMax: number;
+  /** Largest sum of the bodies that are open at once; beyond it callers are told to come back. */
+  readonly openBytesMax: number;
   /**
    * Deepest nesting of a request's JSON: enough for any tool's schema, and safe for every reader
    * behind the door.
@@ -23,6 +25,7 @@ export interface RestOptions {
 
 export const defaultRestOptions: RestOptions = {
   bodyBytesMax: 32 * 1024 * 1024,
+  openBytesMax: 512 * 1024 * 1024,
   jsonDepthMax: 512,
   bodyTimeoutMs: 300_000,
   silenceMs: 15_000,
