@@ -72,7 +72,10 @@ export const command: Command = {
     const plan = { given, listen, control, log, env: { ...env, WEIR_LINK_TOKEN: token } };
     const controlProcess = startControl(plan);
     const proxies: Supervised[] = [];
-    for (let index = 0; index < given.workers; index++) proxies.push(startProxy(plan, index));
+    const announce = announceOnce(listen, given["tls-cert"] !== undefined);
+    for (let index = 0; index < given.workers; index++) {
+      proxies.push(startProxy(plan, index, announce));
+    }
     return await onTermination({
       drain: async () => {
         await Promise.all(proxies.map((proxy) => proxy.stop()));
@@ -104,7 +107,11 @@ function startControl({ given, listen, control, env, log }: ServePlan): Supervis
   return new Supervised({ name: "control", args: [script, ...args], env }, holdingClock, log);
 }
 
-function startProxy({ given, listen, control, env, log }: ServePlan, index: number): Supervised {
+function startProxy(
+  { given, listen, control, env, log }: ServePlan,
+  index: number,
+  announce: () => void,
+): Supervised {
   const directory = join(resolve(given["data-dir"]), "proxies", String(index));
   const args = [
     ...["proxy", "--listen", formatAddress(listen), "--share-port"],
@@ -116,10 +123,20 @@ function startProxy({ given, listen, control, env, log }: ServePlan, index: numb
     ...(given["tls-key"] === undefined ? [] : ["--tls-key", given["tls-key"]]),
   ];
   return new Supervised(
-    { name: `proxy-${index}`, args: [script, ...args], env },
+    { name: `proxy-${index}`, args: [script, ...args], env, onMessage: announce },
     holdingClock,
     log,
   );
+}
+
+/** The first proxy that serves says so for all; a restarted one says nothing. */
+function announceOnce(listen: Address, tls: boolean): () => void {
+  let announced = false;
+  return () => {
+    if (announced) return;
+    announced = true;
+    process.stdout.write(`Weir listens at http${tls ? "s" : ""}://${formatAddress(listen)}\n`);
+  };
 }
 
 /** Several processes will listen here, and again after a restart: a free port is chosen once, for all of them. */

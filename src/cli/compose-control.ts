@@ -1,0 +1,108 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { ConnectRouter } from "@connectrpc/connect";
+import { compressionGzip, connectNodeAdapter } from "@connectrpc/connect-node";
+import type { BootstrapOrder, BootstrapReport } from "../control/bootstrap.ts";
+import { createControl } from "../control/control.ts";
+import { createSealer, loadSecretKey } from "../control/sealer.ts";
+import { http2AsRequest } from "../ingress/http2-as-request.ts";
+import { openPort, type Port } from "../ingress/port.ts";
+import { createLinkService } from "../link/control-end.ts";
+import type { Clock } from "../mesh/clock.ts";
+import type { ProxyRegistry } from "../mesh/hub.ts";
+import { openSqliteStore } from "../store/sqlite-store.ts";
+import type { Log } from "../telemetry/log.ts";
+import type { Address } from "./address.ts";
+import type { Environment } from "./command.ts";
+
+/** A link message carries at most a batch of records or a part of a snapshot; both ends cut far below this. */
+const MESSAGE_BYTES_MAX = 64 * 1024 * 1024;
+
+/** What a control process is started with. */
+export interface ControlPlan {
+  readonly listen: Address;
+  readonly dataDir: string;
+  readonly token: string;
+  readonly order: BootstrapOrder;
+  readonly clock: Clock;
+  readonly env: Environment;
+  readonly log: Log;
+}
+
+/** A running control process. */
+export interface RunningControl {
+  readonly port: Port;
+  /** What the first start made; nothing at later ones. */
+  readonly report: BootstrapReport;
+  stop(): Promise<void>;
+}
+
+/** Opens the store, migrates it, fills it when it is new, and serves Admin, usage and the link. */
+export async function startControl(plan: ControlPlan): Promise<RunningControl> {
+  const { clock, log, dataDir } = plan;
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  const store = await openSqliteStore({ path: join(dataDir, "weir.db"), clock });
+  const applied = await store.migrate();
+  if (applied.length > 0) log.info({ versions: applied }, "schema brought up to date");
+  // The control plane waits for confirmations of the link, and the link reads from the control plane.
+  const registry = createLateRegistry();
+  const control = await createControl({
+    store,
+    clock,
+    sealer: createSealer(loadSecretKey(plan.env.WEIR_SECRET_KEY, dataDir)),
+    registry,
+    onFault: (text) => log.error({}, text),
+  });
+  const link = createLinkService({ hub: control.hub, token: plan.token, clock, log });
+  registry.bind(link.registry);
+  const report = await control.bootstrap(plan.order);
+  const port = await openControlPort(plan, (router) => {
+    control.routes(router);
+    link.routes(router);
+  });
+  return {
+    port,
+    report,
+    stop: async () => {
+      link.close();
+      control.close();
+      await port.drain(5_000);
+      await store.close();
+    },
+  };
+}
+
+function openControlPort(
+  { listen, clock }: ControlPlan,
+  routes: (router: ConnectRouter) => void,
+): Promise<Port> {
+  const handler = connectNodeAdapter({
+    routes,
+    acceptCompression: [compressionGzip],
+    readMaxBytes: MESSAGE_BYTES_MAX,
+    writeMaxBytes: MESSAGE_BYTES_MAX,
+  });
+  return openPort({
+    ...listen,
+    reusePort: false,
+    clock,
+    http1: handler,
+    http2: (stream, headers) => http2AsRequest(stream, headers, handler),
+  });
+}
+
+function createLateRegistry(): ProxyRegistry & { bind(registry: ProxyRegistry): void } {
+  let bound: ProxyRegistry | undefined;
+  return {
+    bind: (registry) => {
+      bound = registry;
+    },
+    list: () => bound?.list() ?? [],
+    waitForRevision: async (revision, waitMs) =>
+      (await bound?.waitForRevision(revision, waitMs)) ?? {
+        confirmed: 0,
+        connected: 0,
+        refusals: [],
+      },
+  };
+}

@@ -1,0 +1,134 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { createCatalogue } from "../catalogue/catalogue.ts";
+import { createDoors } from "../ingress/doors.ts";
+import { openPort, type Port, type PortCertificate } from "../ingress/port.ts";
+import { createRestDoor } from "../ingress/rest/door.ts";
+import { createAdminRelay } from "../ingress/rpc/admin-relay.ts";
+import { type Journal, openJournal } from "../link/journal.ts";
+import { createProxyLink } from "../link/proxy-end.ts";
+import { openSnapshotFile } from "../link/snapshot-file.ts";
+import type { Clock } from "../mesh/clock.ts";
+import { systemRandom } from "../mesh/random.ts";
+import type { Log } from "../telemetry/log.ts";
+import { type Address, formatAddress, reachableAddress } from "./address.ts";
+import type { Environment } from "./command.ts";
+import { composeHouse } from "./compose-house.ts";
+import { version } from "./version.ts";
+
+/** What a proxy process is started with. */
+export interface ProxyPlan {
+  readonly listen: Address;
+  /** Several processes of this machine listen at the same address. */
+  readonly sharePort: boolean;
+  readonly tls: PortCertificate | undefined;
+  /** Where control processes listen; one of them is used at a time. */
+  readonly control: readonly Address[];
+  readonly controlCa: string | undefined;
+  readonly token: string;
+  readonly dataDir: string;
+  readonly proxyId: string;
+  /** Takes over the journals of sibling directories numbered from here on, whose proxies will not return. */
+  readonly adoptBeyond: number | undefined;
+  readonly corsOrigins: readonly string[];
+  readonly clock: Clock;
+  readonly env: Environment;
+  readonly log: Log;
+}
+
+/** A running proxy process. */
+export interface RunningProxy {
+  readonly port: Port;
+  stop(graceMs: number): Promise<void>;
+}
+
+/** Joins journal, link, house and doors, and opens the port. It serves from its last snapshot while control is away. */
+export async function startProxy(plan: ProxyPlan): Promise<RunningProxy> {
+  const { clock, log, dataDir } = plan;
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  const journal = await openJournal({
+    directory: join(dataDir, "journal"),
+    proxyId: plan.proxyId,
+    clock,
+    log,
+  });
+  await adoptSiblings(plan, journal);
+  let draining = false;
+  const { house, holder, upstream, faults } = composeHouse({
+    clock,
+    random: systemRandom,
+    env: plan.env,
+    readFile: (path) => readFileSync(path, "utf8").trim(),
+    catalogue: createCatalogue(clock),
+    note: journal.note,
+    faults: () => listJournalFaults(journal),
+    draining: () => draining,
+  });
+  const snapshotFile = await openSnapshotFile({
+    path: join(dataDir, "snapshot.sealed"),
+    token: plan.token,
+    holder,
+    clock,
+    log,
+  });
+  const rest = createRestDoor(house, {
+    failed: (error, requestId) => log.error({ requestId, fault: error.details.internal }, "fault"),
+  });
+  const relay = createAdminRelay({ target: () => plan.control[0], clock });
+  const doors = createDoors({ house, rest, adminRelay: relay, corsOrigins: plan.corsOrigins });
+  const port = await openPort({
+    ...plan.listen,
+    reusePort: plan.sharePort,
+    ...(plan.tls === undefined ? {} : { tls: plan.tls }),
+    clock,
+    http1: doors.http1,
+    http2: doors.http2,
+  });
+  const link = createProxyLink({
+    addresses: plan.control.map((each) => formatAddress(reachableAddress(each))),
+    token: plan.token,
+    proxyId: plan.proxyId,
+    version,
+    listen: formatAddress({ host: plan.listen.host, port: port.port }),
+    holder,
+    journal,
+    faults,
+    random: systemRandom,
+    clock,
+    log,
+    ...(plan.controlCa === undefined ? {} : { ca: plan.controlCa }),
+  });
+  return {
+    port,
+    stop: async (graceMs) => {
+      draining = true;
+      await port.drain(graceMs);
+      await link.close();
+      relay.close();
+      await snapshotFile.close();
+      await upstream.destroy();
+      await journal.close();
+    },
+  };
+}
+
+function listJournalFaults(journal: Journal): string[] {
+  const fault = journal.fault();
+  return fault === undefined ? [] : [fault];
+}
+
+/** After a start with fewer workers, what the others left is not forgotten. */
+async function adoptSiblings(plan: ProxyPlan, journal: Journal): Promise<void> {
+  if (plan.adoptBeyond === undefined) return;
+  const siblings = dirname(plan.dataDir);
+  for (const name of readdirSync(siblings)) {
+    const directory = join(siblings, name, "journal");
+    if (!/^\d+$/.test(name) || Number(name) < plan.adoptBeyond || !existsSync(directory)) continue;
+    try {
+      const files = await journal.adopt(directory);
+      plan.log.info({ directory, files }, "took over a journal");
+    } catch (error) {
+      plan.log.warn({ directory, error: String(error) }, "cannot take over a journal");
+    }
+  }
+}

@@ -1,0 +1,81 @@
+import { join, resolve } from "node:path";
+import { z } from "zod";
+import { createFirstRunMessage } from "../control/first-run-message.ts";
+import { systemClock } from "../mesh/clock.ts";
+import { findLocalEngines } from "../providers/health-probe.ts";
+import { createLog } from "../telemetry/log.ts";
+import { addressSchema, formatAddress, isLoopback, reachableAddress } from "./address.ts";
+import type { Command } from "./command.ts";
+import { startControl } from "./compose-control.ts";
+import { keepSecret } from "./kept-secret.ts";
+import { type OptionSpecs, readOptions } from "./read-options.ts";
+import { onTermination } from "./termination.ts";
+import { UsageError } from "./usage-error.ts";
+
+const options: OptionSpecs = {
+  listen: {
+    value: "HOST:PORT",
+    help: "where proxies and Admin clients call; default 127.0.0.1:8079",
+    env: "WEIR_CONTROL_LISTEN",
+  },
+  "data-dir": {
+    value: "DIR",
+    help: "where everything is kept; default .weir",
+    env: "WEIR_DATA_DIR",
+  },
+  "link-token": {
+    value: "TOKEN",
+    help: "credential that proxies must show; required beyond this machine",
+    env: "WEIR_LINK_TOKEN",
+  },
+  front: { value: "HOST:PORT", help: "where clients call, for the message of the first start" },
+};
+
+const schema = z.object({
+  listen: addressSchema.default({ host: "127.0.0.1", port: 8079 }),
+  "data-dir": z.string().min(1).default(".weir"),
+  "link-token": z.string().min(32, "write at least 32 characters").optional(),
+  front: addressSchema.optional(),
+});
+
+/** `weir control`: the control plane alone. */
+export const command: Command = {
+  name: "control",
+  summary:
+    "Serve the control plane: Admin and usage services, the ledger, and the link for proxies.",
+  synopsis: "[OPTION…]",
+  options,
+  run: async (args, env) => {
+    const { options: given } = readOptions(args, options, schema, env);
+    const dataDir = resolve(given["data-dir"]);
+    if (!isLoopback(given.listen) && given["link-token"] === undefined) {
+      throw new UsageError(
+        "listening beyond this machine needs a credential for the link: give --link-token or " +
+          "WEIR_LINK_TOKEN, at least 32 characters, the same to every proxy",
+      );
+    }
+    const log = createLog("control", env.WEIR_LOG_LEVEL ?? "info");
+    const front = reachableAddress(given.front ?? given.listen);
+    const control = await startControl({
+      listen: given.listen,
+      dataDir,
+      token: given["link-token"] ?? keepSecret(join(dataDir, "link.token")),
+      order: {
+        env,
+        findEngines: () => findLocalEngines({ clock: systemClock, except: [front.port] }),
+      },
+      clock: systemClock,
+      env,
+      log,
+    });
+    process.stdout.write(createFirstRunMessage(control.report, `http://${formatAddress(front)}`));
+    log.info(
+      { listen: formatAddress({ ...given.listen, port: control.port.port }) },
+      "controlling",
+    );
+    return await onTermination({
+      drain: () => control.stop(),
+      abandon: () => control.port.close(),
+    });
+  },
+};
