@@ -5,19 +5,26 @@ import type { LaneAnswer, LaneReport, LaneRequest, LaneSetup } from "./sqlite-me
 import { StoreError } from "./store.ts";
 
 /** More waiting operations than this mean that the disk no longer keeps up. */
-const PENDING_MAX = 100_000;
+const PENDING_MAX = 10_000;
 
-/** This end of a lane's thread. A thread that dies is replaced with the next call. */
+const threadScript = new URL("./sqlite-worker.ts", import.meta.url);
+
+/**
+ * This end of a lane's thread, which starts with the first call and, should it die, again with the
+ * next.
+ */
 export class SqliteLane {
   readonly #setup: LaneSetup;
+  readonly #script: URL;
   readonly #pending = new Map<number, Pending>();
   #worker: Worker | undefined;
   #lastId = 0;
   #closed = false;
   #transactions = 0;
 
-  constructor(setup: LaneSetup) {
+  constructor(setup: LaneSetup, script = threadScript) {
     this.#setup = setup;
+    this.#script = script;
   }
 
   /** How many transactions have reached the disk. */
@@ -73,7 +80,7 @@ export class SqliteLane {
 
   /** An idle thread keeps no process alive. */
   #start(): Worker {
-    const worker = new Worker(new URL("./sqlite-worker.ts", import.meta.url), {
+    const worker = new Worker(this.#script, {
       name: `store-${this.#setup.lane}`,
       workerData: this.#setup,
     });

@@ -53,7 +53,7 @@ export class SqliteStore extends SqlStore {
   }
 }
 
-/** Three threads: writes, short reads, scans of the ledger. */
+/** Three threads: writes, short reads, scans of the ledger; none waits for another. */
 export class SqliteBackend implements SqlBackend {
   readonly #lanes: Readonly<Record<"write" | "read" | "scan", SqliteLane>>;
 
@@ -69,11 +69,13 @@ export class SqliteBackend implements SqlBackend {
     return this.#lanes.write.transactions;
   }
 
-  /** The writer first: it makes the file what the readers expect. */
+  /**
+   * The writer first: it makes the file what the readers expect. The scans begin when one is asked.
+   */
   async open(): Promise<void> {
     try {
       await this.#lanes.write.open();
-      await Promise.all([this.#lanes.read.open(), this.#lanes.scan.open()]);
+      await this.#lanes.read.open();
     } catch (error) {
       await this.close();
       throw error;
