@@ -4,7 +4,9 @@ import type { ChatHandler } from "../../src/mesh/rooms.ts";
 import { type Door, openDoor } from "./open-door.ts";
 import { decision, echo, KEY, outcome, textEvent } from "./pretend-house.ts";
 
-const body = JSON.stringify({ model: "sim/echo" });
+const messages = [{ role: "user", content: "Hello" }];
+const question = { model: "sim/echo", messages, max_tokens: 9 };
+const body = JSON.stringify(question);
 const request = [
   "POST /v1/chat/completions HTTP/1.1",
   "Host: weir",
@@ -203,7 +205,7 @@ describe("drain()", () => {
       return outcome;
     };
     const door = await openDoor({ house: { chat } });
-    const stream = JSON.stringify({ model: "sim/echo", stream: true });
+    const stream = JSON.stringify({ ...question, stream: true });
     const answer = await door.post("/v1/chat/completions", stream, { "x-api-key": KEY });
     const drained = door.port.drain(60_000);
     go.resolve();

@@ -4,7 +4,8 @@ import { CacheState, type Decision, type Finish, FinishReason } from "../../gen/
 import { EmbedResponseSchema } from "../../gen/weir/v1/embed_service_pb.ts";
 import { ModelSchema } from "../../gen/weir/v1/model_service_pb.ts";
 import { PriceSchema } from "../../gen/weir/v1/usage_pb.ts";
-import type { EmbedDialect } from "../../src/dialects/dialect.ts";
+import { anthropicChat } from "../../src/dialects/anthropic/index.ts";
+import { openaiChat, openaiCompletions, openaiEmbed } from "../../src/dialects/openai/index.ts";
 import type { House } from "../../src/ingress/house.ts";
 import type { ChatEvent } from "../../src/mesh/chunk.ts";
 import { systemClock } from "../../src/mesh/clock.ts";
@@ -13,8 +14,6 @@ import type { Principal } from "../../src/mesh/grant.ts";
 import type { EmbedOutcome, Outcome } from "../../src/mesh/outcome.ts";
 import type { ChatHandler } from "../../src/mesh/rooms.ts";
 import { createUsage } from "../../src/mesh/usage.ts";
-import { pretendAnthropic } from "./pretend-anthropic.ts";
-import { pretendOpenai } from "./pretend-openai.ts";
 
 export const KEY = "wk_0123456789abcdef0123456789abcdef";
 
@@ -31,9 +30,10 @@ export function createPretendHouse(changes: Partial<House> = {}): House {
     readiness: () => ({ ready: true, faults: [] }),
     refused: () => {},
     revision: () => 3,
-    openai: pretendOpenai,
-    openaiEmbed: pretendEmbed,
-    anthropic: pretendAnthropic,
+    openai: openaiChat,
+    openaiEmbed,
+    anthropic: anthropicChat,
+    completions: openaiCompletions,
     ...changes,
   };
 }
@@ -131,36 +131,4 @@ const embedOutcome: EmbedOutcome = {
   cost: outcome.cost,
   wire: undefined,
   response: () => create(EmbedResponseSchema, { embeddings: [{ index: 0, values: [0.5, -1] }] }),
-};
-
-const pretendEmbed: EmbedDialect = {
-  name: "openai",
-  client: {
-    readAsk: (body, bytes) => ({
-      dialect: "openai",
-      model: String(body.model),
-      fallbackModels: [],
-      labels: {},
-      endUser: "",
-      bytes,
-      wire: body,
-      parameters: () => [],
-      request: () => {
-        throw new Error("not needed");
-      },
-    }),
-    writeAnswer: (response) => ({
-      object: "list",
-      data: response.embeddings.map((one) => ({
-        object: "embedding",
-        index: one.index,
-        embedding: one.values,
-      })),
-      usage: { prompt_tokens: 3, total_tokens: 3 },
-    }),
-    writeError: pretendOpenai.client.writeError,
-  },
-  get vendor(): never {
-    throw new Error("a door has no business with vendors");
-  },
 };

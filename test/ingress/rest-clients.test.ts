@@ -100,6 +100,17 @@ describe("the openai client", () => {
     }
   });
 
+  it("gets the old completions, whole and as a stream", async () => {
+    const client = await openaiAt();
+    const asked = { model: "sim/echo", prompt: "Hello" };
+    expect((await client.completions.create(asked)).choices[0]?.text).toBe("Hello, weir");
+    let text = "";
+    for await (const chunk of await client.completions.create({ ...asked, stream: true })) {
+      text += chunk.choices[0]?.text ?? "";
+    }
+    expect(text).toBe("Hello, weir");
+  });
+
   it("lists models", async () => {
     const client = await openaiAt();
     const page = await client.models.list();
@@ -130,7 +141,7 @@ describe("the openai client", () => {
     const client = await openaiAt({}, "wk_wrong");
     const error = await client.chat.completions.create(question).catch((thrown) => thrown);
     expect(error).toBeInstanceOf(OpenAI.AuthenticationError);
-    expect(error.code).toBe("CREDENTIAL_UNKNOWN");
+    expect(error.code).toBe("credential_unknown");
     expect(error.headers.get("www-authenticate")).toContain("Bearer");
   });
 
@@ -152,6 +163,32 @@ describe("the openai client", () => {
         expect(error, reason).toBeInstanceOf(expected);
       }
     }
+  });
+
+  it("hears what was left out, in one header without line breaks", async () => {
+    const chat: ChatHandler = (call, ask, sink) => {
+      call.trail.warnings.push("top_k is unknown to this target", "so is naïve\r\nset-cookie: a");
+      return echo(call, ask, sink);
+    };
+    const client = await openaiAt({ house: { chat } });
+    const { response } = await client.chat.completions.create(question).withResponse();
+    expect(response.headers.get("x-weir-warnings")).toBe(
+      "top_k is unknown to this target; so is na?ve??set-cookie: a",
+    );
+    expect(response.headers.get("set-cookie")).toBeNull();
+  });
+
+  it("is told not to repeat what cannot succeed, with the headers of every answer", async () => {
+    const chat = () => Promise.reject(new MeshError("BUDGET_EXHAUSTED", "The budget is spent."));
+    const client = await openaiAt({ house: { chat } });
+    const error = await client.chat.completions.create(question).catch((thrown) => thrown);
+    expect(error.status).toBe(429);
+    expect(error.headers.get("x-should-retry")).toBe("false");
+    expect(error.headers.get("retry-after")).toBe("1");
+    expect(error.headers.get("x-weir-attempts")).toBe("0");
+    expect(error.headers.get("x-weir-policy-revision")).toBe("3");
+    expect(error.headers.get("x-weir-overhead-us")).toMatch(/^[0-9]+$/);
+    expect(error.headers.get("x-request-id")).toMatch(/^req_/);
   });
 
   it("hears when to come back on each 429 and 503", async () => {

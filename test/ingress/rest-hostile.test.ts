@@ -34,7 +34,11 @@ describe("a body that is no request", () => {
     ["100,000 levels in a field", `{"a":${"[".repeat(1e5)}${"]".repeat(1e5)}}`, /512 levels/],
     ["100,000 levels of objects", `${'{"a":'.repeat(1e5)}1${"}".repeat(1e5)}`, /512 levels/],
     ["100,000 open brackets", `{"a":${"[".repeat(1e5)}`, /position 100005/],
-    ["a field of the wrong type", '{"model": 1}', /model must be a string/],
+    [
+      "a field of the wrong type",
+      '{"model": 1, "messages": [{"role": "user", "content": "x"}]}',
+      /model must be/,
+    ],
   ];
   for (const [name, body, expected] of bodies) {
     it(`is refused: ${name}`, async () => {

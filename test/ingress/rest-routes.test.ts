@@ -121,7 +121,7 @@ describe("errors", () => {
   it("have the form of the route's vendor", async () => {
     const door = await openDoor();
     const openai = JSON.parse((await ask(door, "POST", "/v1/chat/completions")).body);
-    expect(openai.error.code).toBe("CREDENTIAL_MISSING");
+    expect(openai.error.code).toBe("credential_missing");
     const anthropic = JSON.parse((await ask(door, "POST", "/v1/messages")).body);
     expect(anthropic).toMatchObject({ type: "error", error: { type: "authentication_error" } });
     const unknown = JSON.parse((await ask(door, "POST", "/v1/messages/batches")).body);

@@ -5,7 +5,8 @@ import { VirtualClock } from "../../src/mesh/virtual-clock.ts";
 import { openDoor } from "./open-door.ts";
 import { decision, KEY, outcome, textEvent } from "./pretend-house.ts";
 
-const question = { model: "sim/echo", stream: true };
+const messages = [{ role: "user", content: "Hello" }];
+const question = { model: "sim/echo", messages, stream: true };
 const headers = { "x-api-key": KEY };
 
 /** Says "one", is silent for `silenceMs`, and says "two". */

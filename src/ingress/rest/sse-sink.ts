@@ -54,11 +54,11 @@ export class SseSink implements ChatSink {
       this.#passedThrough = true;
       return this.#write(wire.bytes);
     }
-    let frames = this.#writer.events(chunk.events());
-    if (!this.#begun) {
-      this.#begin();
-      frames = this.#opening() + frames;
-    }
+    // In this order: writers are stateful, and what a chunk cannot be written as is still an HTTP
+    // error.
+    const opening = this.#begun ? "" : this.#opening();
+    const frames = opening + this.#writer.events(chunk.events());
+    if (!this.#begun) this.#begin();
     return frames === "" ? !this.#behind : this.#write(frames);
   }
 
@@ -84,12 +84,10 @@ export class SseSink implements ChatSink {
    */
   end(outcome: Outcome): void {
     this.#decision ??= outcome.decision;
-    let opening = "";
-    if (!this.#begun) {
-      this.#begin();
-      opening = this.#opening();
-    }
-    this.#exchange.response.end(opening + this.#writer.end(outcome, this.#passedThrough));
+    const opening = this.#begun ? "" : this.#opening();
+    const frames = opening + this.#writer.end(outcome, this.#passedThrough);
+    if (!this.#begun) this.#begin();
+    this.#exchange.response.end(frames);
   }
 
   /** Ends a broken stream with an error event. */
