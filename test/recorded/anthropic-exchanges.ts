@@ -45,7 +45,7 @@ export function label(exchange: Exchange): [string, Exchange] {
 
 export function targetOf(exchange: Exchange): Target {
   const model = String(exchange.req.model);
-  // Only its resource is not filled in: the dialects read no more of a provider than its name and address.
+  // Only its resource is not filled in: the dialects read its name and address, and no more.
   const provider = {
     name: "providers/anthropic",
     dialect: "anthropic",

@@ -142,7 +142,9 @@ function finalUsage(res: string): JsonObject {
   return usage;
 }
 
-/** Blocks, adjacent texts as one: the events of Weir do not tell where one ends and the next begins. */
+/**
+ * Blocks, adjacent texts as one: the events of Weir do not tell where one ends and the next begins.
+ */
 function summarise(blocks: readonly JsonObject[]): JsonObject[] {
   const summary: Array<Record<string, JsonValue | undefined>> = [];
   for (const block of blocks) {
@@ -155,9 +157,9 @@ function summarise(blocks: readonly JsonObject[]): JsonObject[] {
 }
 
 /**
- * What may differ between two requests that say the same: a string and one text block, tool results that say that they are
- * no errors, the
- * caller that every call has by default, and descriptions that say nothing.
+ * What may differ between two requests that say the same: a string and one text block, tool results
+ * that say that they are no errors, the caller that every call has by default, and descriptions
+ * that say nothing.
  */
 function normaliseRequest(request: JsonObject): JsonObject {
   const { system, messages: turns, stream, output_format: format, ...rest } = request;

@@ -6,8 +6,8 @@ import type { UpstreamHeaders } from "../../mesh/upstream.ts";
 const INTERNAL_LENGTH_MAX = 2000;
 
 /**
- * An error as Anthropic's error object. A vendor's own type is kept where it is one of Anthropic's and speaks of the
- * request or of load, never where it speaks of Weir's own credential.
+ * An error as Anthropic's error object. A vendor's own type is kept where it is one of Anthropic's
+ * and speaks of the request or of load, never where it speaks of Weir's own credential.
  */
 export function writeError(error: MeshError, requestId: string): JsonObject {
   const { details, reason, row } = error;
@@ -23,8 +23,8 @@ export function writeError(error: MeshError, requestId: string): JsonObject {
 }
 
 /**
- * A body that is no 2xx as an error. The vendor's message is shown only where it speaks of the caller's request; all else
- * is for those who run Weir.
+ * A body that is no 2xx as an error. The vendor's message is shown only where it speaks of the
+ * caller's request; all else is for those who run Weir.
  */
 export function readError(status: number, headers: UpstreamHeaders, body: Buffer): MeshError {
   const told = parseErrorBody(body);
@@ -40,7 +40,10 @@ export function readError(status: number, headers: UpstreamHeaders, body: Buffer
   });
 }
 
-/** The `error` event of a stream as an error: the same table, by type, since the status was a good one. */
+/**
+ * The `error` event of a stream as an error: the same table, by type, since the status was a good
+ * one.
+ */
 export function readErrorEvent(event: JsonObject): MeshError {
   const { type } = parseError(event);
   return readError(statuses.get(type) ?? 500, {}, Buffer.from(JSON.stringify(event)));
@@ -119,8 +122,9 @@ function parseError(value: unknown): VendorError {
 }
 
 /**
- * When to come back, in milliseconds: `retry-after` in seconds or as a date, else the latest reset of a limit of which
- * nothing remains. Dates are taken against the answer's own `date`, so that clocks need not agree.
+ * When to come back, in milliseconds: `retry-after` in seconds or as a date, else the latest reset
+ * of a limit of which nothing remains. Dates are taken against the answer's own `date`, so that
+ * clocks need not agree.
  */
 function readRetryAfter(headers: UpstreamHeaders): number | undefined {
   const now = Date.parse(headerOf(headers, "date"));

@@ -7,8 +7,8 @@ export function refuseField(path: string, complaint: string): MeshError {
 }
 
 /**
- * The value as JSON text. Reading JSON takes any depth and writing it does not, so a body of a hundred thousand brackets
- * ends here: as a fault of the caller's, not of ours.
+ * The value as JSON text. Reading JSON takes any depth and writing it does not, so a body of a
+ * hundred thousand brackets ends here: as a fault of the caller's, not of ours.
  */
 export function encodeJson(value: unknown, path: string): string {
   try {

@@ -11,8 +11,9 @@ export function mapFinish(stopReason: string, stopSequence: string): Finish {
 }
 
 /**
- * A finish as a `stop_reason`: Anthropic's own word where it said one. `calledTools` says that the answer holds tool calls:
- * some vendors end such an answer with a plain stop, and clients of Anthropic run tools only after `tool_use`.
+ * A finish as a `stop_reason`: Anthropic's own word where it said one. `calledTools` says that the
+ * answer holds tool calls: some vendors end such an answer with a plain stop, and clients of
+ * Anthropic run tools only after `tool_use`.
  */
 export function mapStopReason(finish: Finish | undefined, calledTools: boolean): string {
   if (finish === undefined) return calledTools ? "tool_use" : "end_turn";

@@ -9,7 +9,9 @@ import { mapFinish } from "./finish.ts";
 import { parseBlock } from "./read-content.ts";
 import { mapUsage } from "./usage.ts";
 
-/** A 2xx body of `/messages` as an answer, decoded only when somebody asks. Throws UPSTREAM_GARBLED. */
+/**
+ * A 2xx body of `/messages` as an answer, decoded only when somebody asks. Throws UPSTREAM_GARBLED.
+ */
 export function readAnswer(body: Buffer, ask: ChatAsk): AnswerReading {
   const message = parseMessage(body);
   const { stop_reason: stopReason, stop_sequence: stopSequence, usage } = message;

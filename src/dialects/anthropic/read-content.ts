@@ -17,7 +17,10 @@ import {
   refuseField,
 } from "./fields.ts";
 
-/** A message's or a tool result's content, a string or blocks, as parts. Throws INVALID_REQUEST naming the path. */
+/**
+ * A message's or a tool result's content, a string or blocks, as parts. Throws INVALID_REQUEST
+ * naming the path.
+ */
 export function parseContent(content: JsonValue | undefined, path: string): ContentPart[] {
   if (typeof content === "string") return [createPart(createText(content))];
   if (!Array.isArray(content)) {
@@ -27,8 +30,8 @@ export function parseContent(content: JsonValue | undefined, path: string): Cont
 }
 
 /**
- * One block as a part. Kinds that only Anthropic has become vendor parts, cache breakpoint and all, so that they go back as
- * they came.
+ * One block as a part. Kinds that only Anthropic has become vendor parts, cache breakpoint and all,
+ * so that they go back as they came.
  */
 export function parseBlock(value: JsonValue, path: string): ContentPart {
   const block = parseObject(value, path);
@@ -65,7 +68,9 @@ export function mapCitation(citation: JsonObject): Citation {
   };
 }
 
-/** What a tool call carries beyond id, name and input, as its signature; "" when that is nothing. */
+/**
+ * What a tool call carries beyond id, name and input, as its signature; "" when that is nothing.
+ */
 export function encodeCallExtras(block: JsonObject): string {
   const { type: _, id: _id, name: _name, input: _input, cache_control: _cache, ...extras } = block;
   const { caller, ...others } = extras;

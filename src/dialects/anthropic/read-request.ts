@@ -29,8 +29,9 @@ import { parseToolChoice, parseTools } from "./read-tools.ts";
 const FALLBACK_MODELS_MAX = 8;
 
 /**
- * The body of `/v1/messages` as an ask. Beyond Anthropic's own fields it takes `models` (what to fall back to), `provider`
- * (routing preferences, as OpenRouter has them) and `session_id`. Throws INVALID_REQUEST naming the field.
+ * The body of `/v1/messages` as an ask. Beyond Anthropic's own fields it takes `models` (what to
+ * fall back to), `provider` (routing preferences, as OpenRouter has them) and `session_id`. Throws
+ * INVALID_REQUEST naming the field.
  */
 export function readAsk(body: JsonObject, bytes: number): ChatAsk {
   if (parseOptionalInt(body.max_tokens, "max_tokens", 1) === undefined) {
@@ -39,7 +40,10 @@ export function readAsk(body: JsonObject, bytes: number): ChatAsk {
   return readCountAsk(body, bytes);
 }
 
-/** The body of `/v1/messages/count_tokens` as an ask: like `readAsk`, but `max_tokens` may be absent. */
+/**
+ * The body of `/v1/messages/count_tokens` as an ask: like `readAsk`, but `max_tokens` may be
+ * absent.
+ */
 export function readCountAsk(body: JsonObject, bytes: number): ChatAsk {
   const model = parseString(body.model, "model");
   if (model === "") throw refuseField("model", "must not be empty");
@@ -154,7 +158,8 @@ function parseMessages(body: JsonObject): Message[] {
   if (system !== undefined && system !== null) {
     messages.push(createMessage(Role.SYSTEM, system, "system"));
   }
-  parseArray(body.messages, "messages").forEach((item, index) => {
+  const turns = parseArray(body.messages, "messages");
+  turns.forEach((item, index) => {
     const path = `messages[${index}]`;
     const message = parseObject(item, path);
     const role = roles.get(parseString(message.role, `${path}.role`)) ?? Role.USER;
@@ -243,8 +248,9 @@ function parseReasoning(body: JsonObject): Reasoning | undefined {
 }
 
 /**
- * Everything that `weir.v1.Chat` has no place for, under its own name. `thinking` and `output_config.effort` are kept beside
- * their typed form wherever that says less, so that an Anthropic target gets them as they were.
+ * Everything that `weir.v1.Chat` has no place for, under its own name. `thinking` and
+ * `output_config.effort` are kept beside their typed form wherever that says less, so that an
+ * Anthropic target gets them as they were.
  */
 function collectProviderOptions(body: JsonObject, extras: JsonObject): JsonObject {
   const options: Record<string, JsonValue | undefined> = {};

@@ -22,7 +22,10 @@ export interface ToolsReading {
   readonly extras: JsonObject;
 }
 
-/** `tools` of a request. Those that the vendor runs become vendor parts. Throws INVALID_REQUEST naming the path. */
+/**
+ * `tools` of a request. Those that the vendor runs become vendor parts. Throws INVALID_REQUEST
+ * naming the path.
+ */
 export function parseTools(value: JsonValue | undefined): ToolsReading {
   if (value === undefined || value === null) return { tools: [], extras: {} };
   const extras: Record<string, JsonValue> = {};

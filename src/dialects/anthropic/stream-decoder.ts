@@ -5,18 +5,28 @@ import { mapFinish } from "./finish.ts";
 import { encodeCallExtras, mapCitation } from "./read-content.ts";
 
 /**
- * Turns the events of a streamed message into chat events, each event parsed once. Citations are told when their block
- * ends, behind the text that they support; blocks that only Anthropic has when they are complete.
+ * Turns the events of a streamed message into chat events, each event parsed once. Citations are
+ * told when their block ends, behind the text that they support; blocks that only Anthropic has
+ * when they are complete.
  */
 export class StreamDecoder {
-  /** True once something was seen that a caller would see, or that the vendor has begun to run a tool. */
+  /**
+   * True once something was seen that a caller would see, or that the vendor has begun to run a
+   * tool.
+   */
   content = false;
   #toolCalls = 0;
   #thoughts = 0;
-  /** Blocks that are open, by index: never more than one at a sound upstream, and dropped when they end. */
+  /**
+   * Blocks that are open, by index: never more than one at a sound upstream, and dropped when they
+   * end.
+   */
   readonly #open = new Map<number, OpenBlock>();
 
-  /** Decodes one event into `out`, unless it is about the whole message. Returns the characters of content in it. */
+  /**
+   * Decodes one event into `out`, unless it is about the whole message. Returns the characters of
+   * content in it.
+   */
   decode(event: JsonObject, out: ChatEvent[]): number {
     switch (event.type) {
       case "content_block_delta":

@@ -4,11 +4,14 @@ import type { UpstreamEnd } from "../../mesh/upstream.ts";
 import type { StreamReader } from "../dialect.ts";
 import { readFrames, writeFrame } from "../sse.ts";
 import { StreamDecoder } from "./stream-decoder.ts";
-import { parseEvent, StreamState } from "./stream-state.ts";
+import { CHARACTERS_PER_TOKEN, parseEvent, StreamState } from "./stream-state.ts";
 
 /** In the name of each event about the whole message. */
 const MESSAGE_EVENT = Buffer.from("message_");
-/** An error, by its event name or, where a server names no events, by its type; both ways to write a colon. */
+/**
+ * An error, by its event name or, where a server names no events, by its type; both ways to write a
+ * colon.
+ */
 const ERROR_EVENTS = ["event: error", "event:error", '"type":"error"', '"type": "error"'].map(
   (needle) => Buffer.from(needle),
 );
@@ -16,11 +19,11 @@ const MESSAGE_STOP = Buffer.from("message_stop");
 const CR = 0x0d;
 const LF_LF = Buffer.from("\n\n");
 /** What an event costs around its content, in bytes, about. */
-const FRAME_BYTES = 125;
+const FRAME_BYTES = 120;
 
 /**
- * Passes the bytes of a stream on. Until the first content each event is parsed; afterwards bytes are only searched for
- * the events that tell of the whole message, and what holds one is parsed.
+ * Passes the bytes of a stream on. Until the first content each event is parsed; afterwards bytes
+ * are only searched for the events that tell of the whole message, and what holds one is parsed.
  */
 export class RelayReader implements StreamReader {
   readonly #state = new StreamState();
@@ -100,11 +103,15 @@ function holdsMessageEvent(frames: Buffer): boolean {
   return false;
 }
 
-/** The frames but for the one of `message_stop`, which the door writes; whatever stands behind it goes too. */
+/**
+ * The frames but for the one of `message_stop`, which the door writes; whatever stands behind it
+ * goes too.
+ */
 function cutMessageStop(frames: Buffer): Buffer {
   if (frames.indexOf(CR) >= 0) return rewriteWithoutStop(frames);
   const at = frames.lastIndexOf(MESSAGE_STOP);
-  // The name stands in the event line and in the data of one frame: the blank line before both ends the frame before.
+  // The name stands in the event line and in the data of one frame: the blank line before both
+  // ends the frame before.
   const before = at < 0 ? -1 : frames.lastIndexOf(LF_LF, at);
   return before < 0 ? frames.subarray(0, 0) : frames.subarray(0, before + LF_LF.length);
 }
@@ -118,9 +125,12 @@ function rewriteWithoutStop(frames: Buffer): Buffer {
   return Buffer.from(text);
 }
 
-/** About how many characters of content the frames hold, without parsing them. */
+/**
+ * About how many characters of content the frames hold, without parsing them: a token for each
+ * frame at least.
+ */
 function estimateCharacters(frames: Buffer): number {
   let count = 0;
   for (let at = frames.indexOf(LF_LF); at >= 0; at = frames.indexOf(LF_LF, at + 2)) count++;
-  return Math.max(frames.length - FRAME_BYTES * count, 0);
+  return Math.max(frames.length - FRAME_BYTES * count, CHARACTERS_PER_TOKEN * count);
 }

@@ -8,7 +8,7 @@ import { mapFinish } from "./finish.ts";
 import { mapUsage, mergeCounts } from "./usage.ts";
 
 /** Characters that make a token, about: Claude's tokenizer and English text. */
-const CHARACTERS_PER_TOKEN = 4;
+export const CHARACTERS_PER_TOKEN = 4;
 
 /** What is known of a streamed message as a whole: who said it, what it cost, why it ended. */
 export class StreamState {
@@ -22,7 +22,9 @@ export class StreamState {
   #counted = false;
   #finish: Finish | undefined;
 
-  /** Takes an event about the whole message; others are passed over. Throws UPSTREAM_* for an error. */
+  /**
+   * Takes an event about the whole message; others are passed over. Throws UPSTREAM_* for an error.
+   */
   note(event: JsonObject): void {
     switch (event.type) {
       case "message_start":
@@ -57,7 +59,10 @@ export class StreamState {
     };
   }
 
-  /** The vendor's count of the input; the output by what was seen, unless the vendor has counted that too. */
+  /**
+   * The vendor's count of the input; the output by what was seen, unless the vendor has counted
+   * that too.
+   */
   partialUsage(): Usage {
     const usage = mapUsage(this.#counts ?? {});
     if (this.#counted) return usage;

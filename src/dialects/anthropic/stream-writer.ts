@@ -11,7 +11,10 @@ import { writeUsage } from "./usage.ts";
 import { writeForeignCitation, writeHead } from "./write-answer.ts";
 import { decodeCallExtras, parseVendorJson, writeCitations } from "./write-content.ts";
 
-/** Most events that may wait for an unfinished tool call; deltas in a row count as one. No model goes back and forth more. */
+/**
+ * Most events that may wait for an unfinished tool call; deltas in a row count as one. No model
+ * goes back and forth more.
+ */
 const WAITING_EVENTS_MAX = 10_000;
 
 const MESSAGE_STOP = 'event: message_stop\ndata: {"type":"message_stop"}\n\n';
@@ -22,8 +25,9 @@ export function createStreamWriter(_ask: ChatAsk): StreamWriter {
 }
 
 /**
- * Anthropic's blocks come one after the other, while other vendors may go back and forth between tool calls: what comes
- * while a tool call is unfinished waits until it is done. Of several answers only the first is written.
+ * Anthropic's blocks come one after the other, while other vendors may go back and forth between
+ * tool calls: what comes while a tool call is unfinished waits until it is done. Of several answers
+ * only the first is written.
  */
 class MessageWriter implements StreamWriter {
   #open: OpenBlock | undefined;
@@ -262,7 +266,9 @@ function mergeDeltas(last: ChatEvent | undefined, event: ChatEvent): ChatEvent |
   return { case: "toolCallArgumentsDelta", value: { ...event.value, arguments: json } };
 }
 
-/** True for an event of the tool call that is open, and for those that say nothing of the content. */
+/**
+ * True for an event of the tool call that is open, and for those that say nothing of the content.
+ */
 function belongsTo(event: ChatEvent, toolCallIndex: number): boolean {
   switch (event.case) {
     case "toolCallArgumentsDelta":

@@ -3,8 +3,8 @@ import { isJsonObject, type JsonObject, type JsonValue } from "../../mesh/json.t
 import { createUsage } from "../../mesh/usage.ts";
 
 /**
- * Anthropic's counts as disjoint buckets. Its `input_tokens` leaves out what came from or went to the cache; its
- * `output_tokens` holds the thinking, which only newer models break out.
+ * Anthropic's counts as disjoint buckets. Its `input_tokens` leaves out what came from or went to
+ * the cache; its `output_tokens` holds the thinking, which only newer models break out.
  */
 export function mapUsage(counts: JsonObject): Usage {
   const written = count(counts.cache_creation_input_tokens);
@@ -51,8 +51,8 @@ export function writeUsage(usage: Usage): JsonObject {
 }
 
 /**
- * The counts of a stream: `message_delta` counts the whole message again, so what it names replaces what `message_start`
- * said. A zero counts; null does not.
+ * The counts of a stream: `message_delta` counts the whole message again, so what it names replaces
+ * what `message_start` said. A zero counts; null does not.
  */
 export function mergeCounts(earlier: JsonObject, later: JsonObject): JsonObject {
   const merged: Record<string, JsonValue | undefined> = { ...earlier };

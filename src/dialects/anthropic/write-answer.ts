@@ -11,7 +11,10 @@ import {
   writeCitations,
 } from "./write-content.ts";
 
-/** A whole answer as Anthropic's message. Of several answers the first: the dialect has no word for more. */
+/**
+ * A whole answer as Anthropic's message. Of several answers the first: the dialect has no word for
+ * more.
+ */
 export function writeAnswer(response: CreateChatResponse): JsonObject {
   const choice = response.choices.find(({ index }) => index === 0);
   const content = writeAnswerBlocks(choice?.message?.parts ?? []);
@@ -60,7 +63,10 @@ export function writeForeignCitation(citation: {
   };
 }
 
-/** Fields that only Anthropic's messages have. Those of other vendors' answers would mean nothing here. */
+/**
+ * Fields that only Anthropic's messages have. Those of other vendors' answers would mean nothing
+ * here.
+ */
 const OWN_FIELDS = ["container", "context_management", "stop_details", "diagnostics", "usage"];
 
 function parseVendorFields(text: string): JsonObject {

@@ -23,8 +23,8 @@ export interface ContentNotes {
 }
 
 /**
- * Parts as Anthropic's blocks. Parts that say nothing are left out, since Anthropic refuses blank texts. Throws
- * INVALID_REQUEST naming the part for what this dialect cannot say.
+ * Parts as Anthropic's blocks. Parts that say nothing are left out, since Anthropic refuses blank
+ * texts. Throws INVALID_REQUEST naming the part for what this dialect cannot say.
  */
 export function writeBlocks(
   parts: readonly ContentPart[],
@@ -43,7 +43,10 @@ export function writeBlocks(
   return blocks;
 }
 
-/** A breakpoint as `cache_control`; Anthropic keeps five minutes, or an hour when an hour or more is asked for. */
+/**
+ * A breakpoint as `cache_control`; Anthropic keeps five minutes, or an hour when an hour or more is
+ * asked for.
+ */
 export function writeCacheControl(breakpoint: CacheBreakpoint | undefined): JsonObject | undefined {
   if (breakpoint === undefined) return undefined;
   if (breakpoint.ttl === undefined) return { type: "ephemeral" };
@@ -65,7 +68,10 @@ export function parseVendorJson(part: { dialect: string; json: string }): JsonOb
   return isJsonObject(value) ? value : undefined;
 }
 
-/** Arguments of a tool call as the object that Anthropic wants: `{}` for none; undefined when they are no object. */
+/**
+ * Arguments of a tool call as the object that Anthropic wants: `{}` for none; undefined when they
+ * are no object.
+ */
 export function parseArguments(call: ToolCall): JsonObject | undefined {
   if (call.custom) return { input: call.arguments };
   if (call.arguments.trim() === "") return {};
@@ -73,7 +79,10 @@ export function parseArguments(call: ToolCall): JsonObject | undefined {
   return isJsonObject(input) ? input : undefined;
 }
 
-/** What `encodeCallExtras` kept in a tool call's signature. Signatures of other vendors say nothing here. */
+/**
+ * What `encodeCallExtras` kept in a tool call's signature. Signatures of other vendors say nothing
+ * here.
+ */
 export function decodeCallExtras(signature: string): JsonObject {
   if (!signature.startsWith("{")) return {};
   const extras = parseJson(signature);
@@ -198,7 +207,10 @@ function mapCallId(id: string): string {
   return id.replace(/[^a-zA-Z0-9_-]/g, "_");
 }
 
-/** Thoughts without proof are refused by Anthropic, so they are left out: they are no part of what was said. */
+/**
+ * Thoughts without proof are refused by Anthropic, so they are left out: they are no part of what
+ * was said.
+ */
 function writeThinking(part: ReasoningPart, path: string, notes: ContentNotes): Block | undefined {
   if (part.redacted !== "") return { type: "redacted_thinking", data: part.redacted };
   if (part.signature !== "") {

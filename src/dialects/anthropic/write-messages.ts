@@ -12,10 +12,11 @@ export interface Conversation {
 }
 
 /**
- * Messages as a conversation. System and developer messages in front become `system`. A later one stays at its place: as a
- * system turn where the model takes one there (after a user's turn, before the model's or at the end), else as text of the
- * user's turn within `<system>`, with a warning, since moving it to the front would change what it applies to and
- * invalidate the prompt cache. Turns of one role in a row are one turn, tool results first in it, as Anthropic wants them.
+ * Messages as a conversation. System and developer messages in front become `system`. A later one
+ * stays at its place: as a system turn where the model takes one there (after a user's turn, before
+ * the model's or at the end), else as text of the user's turn within `<system>`, with a warning,
+ * since moving it to the front would change what it applies to and invalidate the prompt cache.
+ * Turns of one role in a row are one turn, tool results first in it, as Anthropic wants them.
  */
 export function writeConversation(
   messages: readonly Message[],
@@ -70,7 +71,10 @@ function append(turns: Turn[], role: Turn["role"], blocks: readonly JsonObject[]
   else turns.push({ role, blocks: [...blocks] });
 }
 
-/** Blocks that only Anthropic has, such as the addition of a tool, exist nowhere but in system turns. */
+/**
+ * Blocks that only Anthropic has, such as the addition of a tool, exist nowhere but in system
+ * turns.
+ */
 function takesSystemTurn(
   turns: readonly Turn[],
   next: Message | undefined,

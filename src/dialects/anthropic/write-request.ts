@@ -13,15 +13,18 @@ import { writeToolChoice, writeTools } from "./write-tools.ts";
 
 /** The version of the wire that this dialect is written for. */
 const ANTHROPIC_VERSION = "2023-06-01";
-/** Anthropic has no default; this is what it gets when neither the caller nor the target names one. */
+/**
+ * Anthropic has no default; this is what it gets when neither the caller nor the target names one.
+ */
 const MAX_TOKENS_DEFAULT = 4096;
 
 /**
- * An ask as a request to `/messages`. An ask of this dialect goes on as it is, but for the model, the target's overrides
- * and what only Weir understands. Any other is written from its message; what Anthropic does not have is named in
- * `warnings`, or refused with INVALID_REQUEST where leaving it out would change what the caller gets.
- * `provider_options.anthropic` is laid over the result: `betas` becomes a header, `tools` may be an object of fields by
- * tool name, `thinking` and `output_config.effort` win over the typed wish for reasoning.
+ * An ask as a request to `/messages`. An ask of this dialect goes on as it is, but for the model,
+ * the target's overrides and what only Weir understands. Any other is written from its message;
+ * what Anthropic does not have is named in `warnings`, or refused with INVALID_REQUEST where
+ * leaving it out would change what the caller gets. `provider_options.anthropic` is laid over the
+ * result: `betas` becomes a header, `tools` may be an object of fields by tool name, `thinking` and
+ * `output_config.effort` win over the typed wish for reasoning.
  */
 export function writeRequest(ask: ChatAsk, target: Target, warnings: string[]): UpstreamRequest {
   const { body, betas } = composeBody(ask, target, warnings);
@@ -115,7 +118,10 @@ function readOptions(chat: Chat, warnings: string[]): Record<string, JsonValue |
   return { ...own };
 }
 
-/** What the caller said in Anthropic's own words stands; a budget still makes room in a `max_tokens` that we choose. */
+/**
+ * What the caller said in Anthropic's own words stands; a budget still makes room in a `max_tokens`
+ * that we choose.
+ */
 function keepBudget(thinking: JsonValue | undefined, chat: Chat): ThinkingWish {
   const budget = isJsonObject(thinking) ? thinking.budget_tokens : chat.reasoning?.maxTokens;
   const typed = chat.reasoning?.maxTokens;
@@ -138,7 +144,10 @@ function pickMaxTokens(sampling: Sampling | undefined, target: Target, wish: Thi
   return target.outputTokensMax ?? MAX_TOKENS_DEFAULT + wish.budgetTokens;
 }
 
-/** The form of the answer as `output_config.format`. A plain JSON object has no form here: it is asked for in words. */
+/**
+ * The form of the answer as `output_config.format`. A plain JSON object has no form here: it is
+ * asked for in words.
+ */
 function writeFormat(
   responseFormat: ResponseFormat | undefined,
   system: JsonObject[],
@@ -206,7 +215,10 @@ function addSampling(
   }
 }
 
-/** Names what Anthropic has no word for. Several answers are refused: one answer is not what the caller asked for. */
+/**
+ * Names what Anthropic has no word for. Several answers are refused: one answer is not what the
+ * caller asked for.
+ */
 function warnOfTheRest(chat: Chat, warnings: string[]): void {
   const sampling = chat.sampling;
   if ((sampling?.n ?? 1) > 1) throw refuseField("n", "this target gives one answer");

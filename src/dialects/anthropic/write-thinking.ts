@@ -19,16 +19,21 @@ export interface ThinkingWish {
 
 /** Fewest tokens that Anthropic takes as a budget. */
 const BUDGET_TOKENS_MIN = 1024;
-/** The share of the caller's `max_tokens` that thinking may take, so that something is left for the answer. */
+/**
+ * The share of the caller's `max_tokens` that thinking may take, so that something is left for the
+ * answer.
+ */
 const BUDGET_SHARE = 0.8;
 
 const NO_WISH: ThinkingWish = { thinking: undefined, effort: undefined, budgetTokens: 0 };
 
 /**
- * A wish for reasoning in Anthropic's terms. Models that think adaptively get `adaptive` and an effort (minimal and low →
- * low, medium, high, max). Older ones get a budget: the caller's own, or by effort 1,024, 2,048, 8,192, 16,384 or 32,000
- * tokens; never more than four fifths of the caller's `max_tokens`. Where no thinking is possible, it is left out with a
- * warning: a budget below 1,024, a forced tool, or (with a budget) an open tool loop whose calls have no signed thoughts.
+ * A wish for reasoning in Anthropic's terms. Models that think adaptively get `adaptive` and an
+ * effort (minimal and low → low, medium, high, max). Older ones get a budget: the caller's own, or
+ * by effort 1,024, 2,048, 8,192, 16,384 or 32,000 tokens; never more than four fifths of the
+ * caller's `max_tokens`. Where no thinking is possible, it is left out with a warning: a budget
+ * below 1,024, a forced tool, or (with a budget) an open tool loop whose calls have no signed
+ * thoughts.
  */
 export function writeThinking(chat: Chat, traits: ModelTraits, warnings: string[]): ThinkingWish {
   const { reasoning } = chat;
@@ -94,7 +99,10 @@ function writeBudget(chat: Chat, reasoning: Reasoning, warnings: string[]): Thin
   };
 }
 
-/** True while tools are being run for a turn of the model that did not begin with a thought that can be proven. */
+/**
+ * True while tools are being run for a turn of the model that did not begin with a thought that can
+ * be proven.
+ */
 function isOpenLoopWithoutThoughts(chat: Chat): boolean {
   const last = chat.messages.findLast((message) => message.role === Role.ASSISTANT);
   if (last === undefined) return false;

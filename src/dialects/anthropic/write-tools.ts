@@ -8,7 +8,10 @@ export function writeTools(tools: readonly Tool[]): JsonObject[] {
   return tools.map((tool, index) => writeTool(tool, `tools[${index}]`));
 }
 
-/** A choice as `tool_choice`; undefined where Anthropic's default says the same or there is nothing to choose from. */
+/**
+ * A choice as `tool_choice`; undefined where Anthropic's default says the same or there is nothing
+ * to choose from.
+ */
 export function writeToolChoice(
   choice: ToolChoice | undefined,
   hasTools: boolean,
