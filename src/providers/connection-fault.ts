@@ -1,3 +1,4 @@
+import { errors } from "undici";
 import { MeshError } from "../mesh/errors.ts";
 
 /** Codes of faults that happen before an upstream has seen a byte of the request. */
@@ -21,7 +22,7 @@ const UNREACHED = new Set([
 export function mapConnectionFault(fault: unknown, origin: string): MeshError {
   const code = findCode(fault);
   const details = { cause: fault, internal: `${origin}: ${describe(fault, code)}` };
-  if (code.startsWith("HPE_") || code === "UND_ERR_HEADERS_OVERFLOW") {
+  if (fault instanceof errors.HTTPParserError || code === "UND_ERR_HEADERS_OVERFLOW") {
     return new MeshError("UPSTREAM_GARBLED", "The upstream's answer is not HTTP.", details);
   }
   if (code === "UND_ERR_INVALID_ARG") {

@@ -58,7 +58,7 @@ export interface Refusal {
 export function findRefusal(parameters: SimParameters): Refusal | undefined {
   if (parameters.fault === "context_length") {
     const message =
-      "This model's maximum context length is 8192 tokens. Please reduce the length of the messages.";
+      "prompt is too long: this model's maximum context length is 8192 tokens. Shorten the messages.";
     const code = "context_length_exceeded";
     return { status: 400, served: "CONTEXT_TOO_LONG", seen: "CONTEXT_TOO_LONG", message, code };
   }
@@ -113,6 +113,7 @@ function createRefusalError(refusal: Refusal, retryAfterS: number | undefined): 
 function reasonsFor(status: number): Pick<Refusal, "served" | "seen"> {
   switch (status) {
     case 401:
+    case 402:
       return { served: "CREDENTIAL_UNKNOWN", seen: "UPSTREAM_CREDENTIAL" };
     case 403:
       return { served: "PERMISSION_DENIED", seen: "UPSTREAM_CREDENTIAL" };
@@ -123,9 +124,8 @@ function reasonsFor(status: number): Pick<Refusal, "served" | "seen"> {
     case 429:
       return { served: "RATE_LIMITED", seen: "UPSTREAM_RATE_LIMITED" };
     case 408:
-    case 409:
-    case 425:
-      return { served: "UNAVAILABLE", seen: "UPSTREAM_FAILED" };
+    case 504:
+      return { served: "UPSTREAM_TIMEOUT", seen: "UPSTREAM_TIMEOUT" };
     default:
       if (status >= 400 && status < 500) {
         return { served: "INVALID_REQUEST", seen: "UPSTREAM_REFUSED" };
