@@ -1,0 +1,72 @@
+import type { ConnectRouter } from "@connectrpc/connect";
+import { AdminService } from "../../gen/weir/admin/v1/admin_service_pb.ts";
+import { UsageService } from "../../gen/weir/admin/v1/usage_service_pb.ts";
+import type { Clock } from "../mesh/clock.ts";
+import type { Hub, ProxyRegistry } from "../mesh/hub.ts";
+import type { Store } from "../store/store.ts";
+import { createAdminService } from "./admin-service.ts";
+import { type BootstrapOrder, type BootstrapReport, bootstrap } from "./bootstrap.ts";
+import { createBroadcast } from "./broadcast.ts";
+import { createGuard } from "./guard.ts";
+import { createPublisher } from "./publisher.ts";
+import type { Sealer } from "./sealer.ts";
+import { createUsageService } from "./usage-service.ts";
+import { createWorldKeeper } from "./world.ts";
+import { createWriter } from "./writer.ts";
+
+/** The control plane of one process: its services, and what the link needs of it. */
+export interface Control {
+  readonly hub: Hub;
+  /** Registers AdminService and UsageService. Each RPC asks for a key by itself. */
+  routes(router: ConnectRouter): void;
+  /** Fills an empty store; does nothing to another. Rejects with StoreError. */
+  bootstrap(order: BootstrapOrder): Promise<BootstrapReport>;
+  /** Ends streams and timers. The store stays open: it is the caller's. */
+  close(): void;
+}
+
+export interface ControlOptions {
+  /** Migrated. */
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly sealer: Sealer;
+  readonly registry: ProxyRegistry;
+  /** Told of faults that callers are not told of, for the log; secrets are never in it. */
+  readonly onFault: (text: string) => void;
+}
+
+/** Reads the whole policy into memory and begins to watch the store. Rejects with StoreError. */
+export async function createControl(options: ControlOptions): Promise<Control> {
+  const { store, clock, sealer, registry, onFault } = options;
+  const keeper = await createWorldKeeper(store);
+  const installationId = await store.installationId();
+  const broadcast = createBroadcast();
+  const publisher = createPublisher({
+    store,
+    keeper,
+    sealer,
+    clock,
+    broadcast,
+    installationId,
+    onFault,
+  });
+  const writer = createWriter({ store, keeper, registry, clock, committed: publisher.committed });
+  const guard = createGuard({ keeper, clock, onFault });
+  return {
+    hub: publisher.hub,
+    routes: (router) => {
+      const admin = { store, keeper, writer, sealer, clock, registry };
+      router.service(AdminService, createAdminService(admin, guard));
+      router.service(UsageService, createUsageService({ store, keeper, broadcast }, guard));
+    },
+    bootstrap: async (order) => {
+      const report = await bootstrap({ store, clock }, order);
+      publisher.committed((await keeper.refresh()).revision);
+      return report;
+    },
+    close: () => {
+      publisher.close();
+      broadcast.close();
+    },
+  };
+}
