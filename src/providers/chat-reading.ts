@@ -1,7 +1,9 @@
 import type { Usage } from "../../gen/weir/v1/usage_pb.ts";
 import type { ChatVendorSide, StreamReader } from "../dialects/dialect.ts";
 import type { ChatAsk } from "../mesh/ask.ts";
+import { type ChatChunk, createEventChunk } from "../mesh/chunk.ts";
 import type { MeshError } from "../mesh/errors.ts";
+import { explodeAnswer } from "../mesh/explode.ts";
 import type { UpstreamEnd, UpstreamHeaders, UpstreamSink } from "../mesh/upstream.ts";
 import type { AnswerBody, BodyFlow } from "./answer-body.ts";
 import type { AnswerReading } from "./exchange.ts";
@@ -26,7 +28,7 @@ export class ChatReading implements AnswerReading<UpstreamEnd> {
 
   readWhole(body: Buffer): UpstreamEnd {
     const { chunk, end } = this.#vendor.readAnswer(body, this.#ask);
-    this.#sink.chunk(chunk);
+    this.#sink.chunk(this.#ask.stream ? asStreamed(chunk) : chunk);
     return end;
   }
 
@@ -44,6 +46,12 @@ export class ChatReading implements AnswerReading<UpstreamEnd> {
   partialUsage(): Usage {
     return (this.#reader ?? this.#vendor.createStreamReader(this.#ask)).partialUsage();
   }
+}
+
+/** A whole answer for a caller who asked for a stream: its body is no SSE and must not be passed on as if it were. */
+function asStreamed(chunk: ChatChunk): ChatChunk {
+  const answer = chunk.answer?.();
+  return answer === undefined ? chunk : createEventChunk(explodeAnswer(answer), chunk.content);
 }
 
 /** Small engines send streams as plain text or without a type; then what was asked for decides. */

@@ -7,6 +7,7 @@ import { openaiChat, openaiEmbed } from "../dialects/openai/index.ts";
 import type { ChatAsk } from "../mesh/ask.ts";
 import { Cancellation } from "../mesh/cancellation.ts";
 import type { ChatChunk } from "../mesh/chunk.ts";
+import { explodeAnswer } from "../mesh/explode.ts";
 import type { JsonObject } from "../mesh/json.ts";
 import type { ProviderEntry, Target } from "../mesh/target.ts";
 import type { Attempt, Upstream, UpstreamHeaders } from "../mesh/upstream.ts";
@@ -54,7 +55,9 @@ export function startChat(upstream: Upstream, target: Target, ask: ChatAsk, behi
     done,
     text: () =>
       chunks
-        .flatMap((chunk) => chunk.events())
+        .flatMap((chunk) =>
+          chunk.answer === undefined ? chunk.events() : explodeAnswer(chunk.answer()),
+        )
         .map((event) => (event.case === "textDelta" ? event.value.text : ""))
         .join(""),
     wire: () =>
