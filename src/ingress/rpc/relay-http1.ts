@@ -47,7 +47,7 @@ function relay(
     else refuse(request, response, error);
   });
   response.on("close", () => {
-    if (!response.writableFinished) onward.destroy();
+    if (!response.writableEnded) onward.destroy();
   });
   request.on("error", () => onward.destroy());
   request.pipe(onward);
