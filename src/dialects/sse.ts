@@ -10,11 +10,14 @@ const CR_CR = Buffer.from("\r\r");
 const NOTHING = Buffer.alloc(0);
 
 /**
- * Cuts a byte stream into runs of complete SSE frames. It looks at bytes only, so a character that is split between two
- * reads of the socket comes to no harm.
+ * Cuts a byte stream into runs of complete SSE frames. It looks at bytes only, so a character that
+ * is split between two reads of the socket comes to no harm.
  */
 export class SseFramer {
-  /** What came after the last blank line, in pieces, so that a long frame is copied once and not once for each read. */
+  /**
+   * What came after the last blank line, in pieces, so that a long frame is copied once and not
+   * once for each read.
+   */
   #pieces: Buffer[] = [];
   #pieceBytes = 0;
   readonly #unfinishedBytesMax: number;
@@ -24,8 +27,9 @@ export class SseFramer {
   }
 
   /**
-   * Takes what one read brought. Returns all complete frames so far, which end in a blank line, or undefined when none has
-   * ended; copies only when a frame came in several reads. Throws UPSTREAM_GARBLED when an unfinished frame grows too long.
+   * Takes what one read brought. Returns all complete frames so far, which end in a blank line, or
+   * undefined when none has ended; copies only when a frame came in several reads. Throws
+   * UPSTREAM_GARBLED when an unfinished frame grows too long.
    */
   push(bytes: Buffer): Buffer | undefined {
     if (this.#pieceBytes === 0) {
@@ -47,7 +51,10 @@ export class SseFramer {
     return frames;
   }
 
-  /** What came after the last blank line: a frame that its sender never ended. Empty after a sound stream. */
+  /**
+   * What came after the last blank line: a frame that its sender never ended. Empty after a sound
+   * stream.
+   */
   rest(): Buffer {
     if (this.#pieceBytes === 0) return NOTHING;
     const rest = Buffer.concat(this.#pieces);
@@ -66,7 +73,10 @@ export class SseFramer {
     });
   }
 
-  /** The end of a blank line that began in what is kept and ends in the first bytes of `bytes`; 0 when there is none. */
+  /**
+   * The end of a blank line that began in what is kept and ends in the first bytes of `bytes`; 0
+   * when there is none.
+   */
   #findEndAcross(bytes: Buffer): number {
     const before = this.#lastTwoBytes();
     const seam = Buffer.concat([before, bytes.subarray(0, 2)]);
@@ -81,8 +91,8 @@ export class SseFramer {
 }
 
 /**
- * Calls `onEvent` for each event in a run of complete frames: its name, `message` when it has none, and its data. Comments,
- * `id` and `retry` are passed over, events without data too.
+ * Calls `onEvent` for each event in a run of complete frames: its name, `message` when it has none,
+ * and its data. Comments, `id` and `retry` are passed over, events without data too.
  */
 export function readFrames(frames: Buffer, onEvent: (event: string, data: string) => void): void {
   let text = frames.toString("utf8");
@@ -115,7 +125,9 @@ export function writeFrame(event: string | undefined, data: string): string {
   return event === undefined ? `data: ${lines}\n\n` : `event: ${event}\ndata: ${lines}\n\n`;
 }
 
-/** One past the last blank line; 0 when there is none. A blank line is LF LF, CR LF CR LF or CR CR. */
+/**
+ * One past the last blank line; 0 when there is none. A blank line is LF LF, CR LF CR LF or CR CR.
+ */
 function findFramesEnd(bytes: Buffer): number {
   const length = bytes.length;
   if (length > 1 && bytes[length - 1] === LF && bytes[length - 2] === LF) return length;

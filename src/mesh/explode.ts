@@ -3,12 +3,15 @@ import { type Choice, type ContentPart, ContentPartSchema } from "../../gen/weir
 import type { CreateChatResponse } from "../../gen/weir/v1/chat_service_pb.ts";
 import type { ChatEvent } from "./chunk.ts";
 
-/** The dialect of vendor parts that carry a `weir.v1.ContentPart`: kinds for which the stream has no event of its own. */
+/**
+ * The dialect of vendor parts that carry a `weir.v1.ContentPart`: kinds for which the stream has no
+ * event of its own.
+ */
 export const OWN_PART_DIALECT = "weir";
 
 /**
- * A whole answer as the events of a stream, for callers who asked for one: what AnswerFold folds back. Without `started`
- * and `finished`, which the door writes.
+ * A whole answer as the events of a stream, for callers who asked for one: what AnswerFold folds
+ * back. Without `started` and `finished`, which the door writes.
  */
 export function explodeAnswer(response: CreateChatResponse): ChatEvent[] {
   const events: ChatEvent[] = [];

@@ -25,7 +25,10 @@ import { OWN_PART_DIALECT } from "./explode.ts";
 
 export { explodeAnswer } from "./explode.ts";
 
-/** Most answers that one stream may hold: an index beyond it is a fault of the upstream, not a wish for memory. */
+/**
+ * Most answers that one stream may hold: an index beyond it is a fault of the upstream, not a wish
+ * for memory.
+ */
 const CHOICES_MAX = 1024;
 
 /** Folds the events of a stream into the answer that they add up to. */
@@ -41,7 +44,10 @@ export class AnswerFold {
     else this.#choice(event.value.choiceIndex).add(event);
   }
 
-  /** The answer so far. Decision, usage and cost are in it only when `started` and `finished` were among the events. */
+  /**
+   * The answer so far. Decision, usage and cost are in it only when `started` and `finished` were
+   * among the events.
+   */
   response(): CreateChatResponse {
     const started = this.#started;
     const finished = this.#finished;
@@ -78,7 +84,10 @@ export class AnswerFold {
 /** Events of one answer, without those that begin and end the whole. */
 type ChoiceEvent = Exclude<ChatEvent, { case: "started" | "finished" }>;
 
-/** One answer as it grows. Strings grow by `+=`, which the engine keeps as ropes until somebody reads them. */
+/**
+ * One answer as it grows. Strings grow by `+=`, which the engine keeps as ropes until somebody
+ * reads them.
+ */
 class ChoiceFold {
   readonly #index: number;
   readonly #parts: ContentPart[] = [];

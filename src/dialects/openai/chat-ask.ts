@@ -15,8 +15,9 @@ import {
 import { readChat } from "./read-request.ts";
 
 /**
- * Reads a body of `/v1/chat/completions`: only what the journey needs, and the kinds of the fields that it does not pass
- * on unseen. The message is decoded when somebody wants it. Throws INVALID_REQUEST naming the field.
+ * Reads a body of `/v1/chat/completions`: only what the journey needs, and the kinds of the fields
+ * that it does not pass on unseen. The message is decoded when somebody wants it. Throws
+ * INVALID_REQUEST naming the field.
  */
 export function readChatAsk(body: JsonObject, bytes: number): ChatAsk {
   for (const name in body) {
@@ -136,7 +137,10 @@ function readEndUser(body: JsonObject): string {
   return typeof body.safety_identifier === "string" ? body.safety_identifier : "";
 }
 
-/** Fields of the wire by the names that policies know them by; an empty name stands for what is no parameter. */
+/**
+ * Fields of the wire by the names that policies know them by; an empty name stands for what is no
+ * parameter.
+ */
 const parameterNames = new Map<string, string>([
   ...["model", "messages", "stream", "stream_options", "models", "provider"].map(noParameter),
   ...["session_id", "user", "safety_identifier", "metadata", "usage"].map(noParameter),

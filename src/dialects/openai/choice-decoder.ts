@@ -24,7 +24,9 @@ export class ChoiceDecoder {
     this.#tools = new ToolCallDecoder(index);
   }
 
-  /** Appends events. Returns the length of their texts; below zero when there was nothing to see. */
+  /**
+   * Appends events. Returns the length of their texts; below zero when there was nothing to see.
+   */
   decode(choice: JsonObject, events: ChatEvent[]): number {
     const { delta, logprobs, finish_reason: raw } = choice;
     const before = events.length;
@@ -96,7 +98,10 @@ export class ChoiceDecoder {
     return text.length;
   }
 
-  /** OpenRouter tells a thought twice: plainly, and with its proof. The second is taken when it is there. */
+  /**
+   * OpenRouter tells a thought twice: plainly, and with its proof. The second is taken when it is
+   * there.
+   */
   #decodeReasoning(delta: JsonObject, events: ChatEvent[]): number {
     const details = delta.reasoning_details;
     const text = readReasoningText(delta);

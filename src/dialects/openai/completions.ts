@@ -15,7 +15,9 @@ import { writeUsage } from "./usage.ts";
 import { writeCreated } from "./write-answer.ts";
 import { asksUsage } from "./write-request.ts";
 
-/** `/v1/completions` of the time before chat: the prompt is asked as one user message, of any model. */
+/**
+ * `/v1/completions` of the time before chat: the prompt is asked as one user message, of any model.
+ */
 export const openaiCompletions: ChatClientSide = {
   readAsk: readCompletionAsk,
   writeAnswer: writeCompletion,
@@ -165,12 +167,14 @@ class CompletionWriter implements StreamWriter {
   error(error: MeshError, requestId: string): string {
     if (this.#head === "") this.#setHead(`cmpl-${requestId}`, this.#model, 0);
     const fault = JSON.stringify(writeError(error, requestId).error);
-    return `${this.#head}"choices":[{"text":"","index":0,"logprobs":null,"finish_reason":"error"}],"error":${fault}}\n\n`;
+    const choice = '{"text":"","index":0,"logprobs":null,"finish_reason":"error"}';
+    return `${this.#head}"choices":[${choice}],"error":${fault}}\n\n`;
   }
 
   #setHead(id: string, model: string, createdWallMs: number): void {
     const created = Math.floor(createdWallMs / 1000);
-    this.#head = `data: {"id":${JSON.stringify(id)},"object":"text_completion","created":${created},"model":${JSON.stringify(model)},`;
+    const identity = `"id":${JSON.stringify(id)},"object":"text_completion"`;
+    this.#head = `data: {${identity},"created":${created},"model":${JSON.stringify(model)},`;
   }
 
   #finish(index: number, finish: Finish | undefined): string {
@@ -179,6 +183,7 @@ class CompletionWriter implements StreamWriter {
   }
 
   #frame(index: number, text: string, logprobs: string, finishReason: string): string {
-    return `${this.#head}"choices":[{"text":${JSON.stringify(text)},"index":${index},"logprobs":${logprobs},"finish_reason":${finishReason}}]}\n\n`;
+    const words = `"text":${JSON.stringify(text)},"index":${index},"logprobs":${logprobs}`;
+    return `${this.#head}"choices":[{${words},"finish_reason":${finishReason}}]}\n\n`;
   }
 }

@@ -12,7 +12,10 @@ import { readFloats, writeFloats } from "./vector.ts";
 import { findVendorTraits } from "./vendor-traits.ts";
 import { parseJson } from "./write-part.ts";
 
-/** Ask → request; a body of this dialect goes on but for the model, the overrides, `models` and `provider`. */
+/**
+ * Ask → request; a body of this dialect goes on but for the model, the overrides, `models` and
+ * `provider`.
+ */
 export function writeEmbedRequest(
   ask: EmbedAsk,
   target: Target,
@@ -103,7 +106,8 @@ function translateBody(request: EmbedRequest, target: Target, warnings: string[]
   const body: WireObject = {
     model: request.model,
     input: writeInputs(request.inputs),
-    // A tenth of the work of parsing numbers; engines that do not know it send numbers all the same.
+    // A tenth of the work of parsing numbers; engines that do not know it send numbers all the
+    // same.
     encoding_format: findVendorTraits(target.provider).strict ? "base64" : "float",
   };
   if (request.dimensions !== undefined) body.dimensions = request.dimensions;

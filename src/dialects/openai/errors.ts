@@ -6,7 +6,10 @@ import { readRetryAfter } from "./retry-after.ts";
 
 const MESSAGE_CHARACTERS_MAX = 4000;
 
-/** OpenAI's error object. For faults of a vendor of this dialect, its own type, code and parameter are kept. */
+/**
+ * OpenAI's error object. For faults of a vendor of this dialect, its own type, code and parameter
+ * are kept.
+ */
 export function writeError(error: MeshError, requestId: string): WireObject {
   const { reason, details, row } = error;
   const vendor = showsVendorWords(reason, details.upstream) ? details.upstream : undefined;
@@ -21,7 +24,10 @@ export function writeError(error: MeshError, requestId: string): WireObject {
   };
 }
 
-/** A response that is no 2xx → error. What only those who run Weir can mend is told to them and not to callers. */
+/**
+ * A response that is no 2xx → error. What only those who run Weir can mend is told to them and not
+ * to callers.
+ */
 export function readError(status: number, headers: UpstreamHeaders, body: Buffer): MeshError {
   const told = readErrorBody(body.toString("utf8", 0, 65_536));
   return createUpstreamError(status, told, readRetryAfter(headers));
@@ -68,7 +74,10 @@ function createUpstreamError(
   });
 }
 
-/** Texts for faults that callers can do nothing about: the vendor's words may name accounts and keys. */
+/**
+ * Texts for faults that callers can do nothing about: the vendor's words may name accounts and
+ * keys.
+ */
 const neutralMessages: Partial<Record<ErrorReason, string>> = {
   UPSTREAM_CREDENTIAL:
     "The upstream refused Weir's own credential or account. Tell whoever runs Weir.",
@@ -98,9 +107,7 @@ function classify(status: number, told: Told): ErrorReason {
 
 /** Engines without error codes say it in words: vLLM, llama.cpp, SGLang, Groq. */
 function saysTooLong(message: string): boolean {
-  return /maximum context length|context (length|size|window)|prompt is too long|reduce the length/i.test(
-    message,
-  );
+  return /context (length|size|window)|prompt is too long|reduce the length/i.test(message);
 }
 
 function readErrorBody(text: string): Told {

@@ -7,7 +7,9 @@ import { isJsonArray } from "./field.ts";
 /** As AnswerFold has it: more answers than this are a fault. */
 const CHOICES_MAX = 1024;
 
-/** Turns the chunks of one stream into events, keeping what must stay the same from one to the next. */
+/**
+ * Turns the chunks of one stream into events, keeping what must stay the same from one to the next.
+ */
 export class EventDecoder {
   readonly #choices: ChoiceDecoder[] = [];
   /** Length of all texts so far, for an estimate. */
@@ -49,8 +51,8 @@ export class EventDecoder {
 }
 
 /**
- * Whether a caller would see something of a chunk, without decoding it. An empty text, a role or a finish is nothing to
- * see.
+ * Whether a caller would see something of a chunk, without decoding it. An empty text, a role or a
+ * finish is nothing to see.
  */
 export function hasContent(chunk: JsonObject): boolean {
   const { choices } = chunk;

@@ -4,7 +4,10 @@ import { isJsonObject, type JsonObject, type JsonValue } from "../../mesh/json.t
 /** A JSON object under construction. */
 export type WireObject = { [name: string]: JsonValue | undefined };
 
-/** What may stand in a field: JSON, or nothing at all. OpenAI's clients send null for what is not set. */
+/**
+ * What may stand in a field: JSON, or nothing at all. OpenAI's clients send null for what is not
+ * set.
+ */
 export type Field = JsonValue | undefined;
 
 /** Throws INVALID_REQUEST: `field must be need`. */
@@ -63,8 +66,9 @@ export function isJsonArray(value: Field): value is readonly JsonValue[] {
 }
 
 /**
- * JSON text of something that a caller sent. JSON.parse takes any depth and JSON.stringify does not: a body of a hundred
- * thousand brackets must be refused as the caller's fault, not end as ours.
+ * JSON text of something that a caller sent. JSON.parse takes any depth and JSON.stringify does
+ * not: a body of a hundred thousand brackets must be refused as the caller's fault, not end as
+ * ours.
  */
 export function writeJson(value: JsonValue | JsonObject, field: string): string {
   try {

@@ -11,8 +11,8 @@ const reasonOf = new Map<string, FinishReason>([
 ]);
 
 /**
- * A vendor's word for the end of an answer. Several vendors say `stop` after tool calls, which would end an agent's loop,
- * so that `calledTools` decides there; the raw word stays.
+ * A vendor's word for the end of an answer. Several vendors say `stop` after tool calls, which
+ * would end an agent's loop, so that `calledTools` decides there; the raw word stays.
  */
 export function readFinish(raw: string, calledTools: boolean): Finish {
   const reason = reasonOf.get(raw) ?? FinishReason.OTHER;

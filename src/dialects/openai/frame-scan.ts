@@ -3,8 +3,8 @@ const CR = 0x0d;
 const CLOSING_BRACE = 0x7d;
 
 /**
- * How many frames a run has when all begin like `prefix`, are one line, and the last is JSON; 0 when any is otherwise, such
- * as an error, a comment or `[DONE]`.
+ * How many frames a run has when all begin like `prefix`, are one line, and the last is JSON; 0
+ * when any is otherwise, such as an error, a comment or `[DONE]`.
  */
 export function countLikeFrames(frames: Buffer, prefix: Buffer): number {
   let last = frames.length - 1;

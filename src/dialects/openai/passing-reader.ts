@@ -19,7 +19,10 @@ type Verdict = "keep" | "content" | "drop";
 /** How a frame begins, such as `data: {"id`: an error's frame begins otherwise. */
 const PREFIX_BYTES = 10;
 
-/** Keys whose last letters no text can hold, since a text's quotes are escaped; `_` is rare, so the search is quick. */
+/**
+ * Keys whose last letters no text can hold, since a text's quotes are escaped; `_` is rare, so the
+ * search is quick.
+ */
 const needles = {
   finish: [Buffer.from('_reason":"'), Buffer.from('_reason": "')],
   usage: Buffer.from('_tokens":'),
@@ -27,8 +30,9 @@ const needles = {
 } as const;
 
 /**
- * Passes the upstream's bytes on. Frames are parsed until the first content has come, and again from the one that ends the
- * answer; between these only their beginnings are compared, and two byte searches tell whether the end has come.
+ * Passes the upstream's bytes on. Frames are parsed until the first content has come, and again
+ * from the one that ends the answer; between these only their beginnings are compared, and two byte
+ * searches tell whether the end has come.
  */
 export class PassingReader implements StreamReader {
   readonly #facts = new StreamFacts();
@@ -118,7 +122,8 @@ export class PassingReader implements StreamReader {
         at = end;
       }
     } catch (thrown) {
-      // What came before the fault goes on first; but while nothing has been shown, another target may still answer.
+      // What came before the fault goes on first; but while nothing has been shown, another target
+      // may still answer.
       if (!content || !shown) throw thrown;
       this.#fault = asMeshError(thrown);
     }

@@ -23,7 +23,9 @@ import { createPart, createReasoningPart, createTextPart, readToolCall } from ".
 import { readReasoning } from "./reasoning.ts";
 import { readUsage } from "./usage.ts";
 
-/** A 2xx body → answer; its message is decoded only when somebody wants it. Throws UPSTREAM_GARBLED. */
+/**
+ * A 2xx body → answer; its message is decoded only when somebody wants it. Throws UPSTREAM_GARBLED.
+ */
 export function readAnswer(body: Buffer, ask: ChatAsk): AnswerReading {
   const wire = parseAnswer(body);
   const choices = wire.choices;

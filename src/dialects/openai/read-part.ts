@@ -3,7 +3,10 @@ import { isJsonObject, type JsonObject, type JsonValue } from "../../mesh/json.t
 import { createBlob, readBlobUrl } from "./blob.ts";
 import { readString, requireObject, requireString, writeJson } from "./field.ts";
 
-/** One part of a message's content. A kind that is not known is kept as it is, for vendors of this dialect. */
+/**
+ * One part of a message's content. A kind that is not known is kept as it is, for vendors of this
+ * dialect.
+ */
 export function readContentPart(wire: JsonObject, field: string): ContentPart {
   const content: ContentPart = { $typeName: "weir.v1.ContentPart", part: readPart(wire, field) };
   const cache = readCacheControl(wire.cache_control);

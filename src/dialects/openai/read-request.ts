@@ -78,7 +78,9 @@ const decoded = [
   ...["logprobs", "top_logprobs", "logit_bias"],
 ];
 
-/** What has no place in the message is kept for vendors of this dialect, and listed by all others. */
+/**
+ * What has no place in the message is kept for vendors of this dialect, and listed by all others.
+ */
 function writeOptions(body: JsonObject, names: Iterable<string>): string {
   const options: WireObject = {};
   let count = 0;

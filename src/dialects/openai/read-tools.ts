@@ -90,8 +90,8 @@ const modes = new Map<string, Mode>([
 ]);
 
 /**
- * `tool_choice` with `parallel_tool_calls`, or `function_call` of the time before. `vendor` for a choice that the message
- * has no place for.
+ * `tool_choice` with `parallel_tool_calls`, or `function_call` of the time before. `vendor` for a
+ * choice that the message has no place for.
  */
 export function readToolChoice(body: JsonObject): ToolChoice | "vendor" | undefined {
   const parallel = readBoolean(body.parallel_tool_calls, "parallel_tool_calls");

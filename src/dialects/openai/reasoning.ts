@@ -3,8 +3,9 @@ import { isJsonObject, type JsonObject, type JsonValue } from "../../mesh/json.t
 import { isJsonArray, type WireObject } from "./field.ts";
 
 /**
- * The thoughts of a message. OpenAI's own API has none; DeepSeek, vLLM and others say `reasoning_content`, Groq and
- * OpenRouter `reasoning`, and OpenRouter adds `reasoning_details` with the proofs that some vendors want back.
+ * The thoughts of a message. OpenAI's own API has none; DeepSeek, vLLM and others say
+ * `reasoning_content`, Groq and OpenRouter `reasoning`, and OpenRouter adds `reasoning_details`
+ * with the proofs that some vendors want back.
  */
 export function readReasoning(message: JsonObject): ReasoningPart[] {
   const text = readReasoningText(message);

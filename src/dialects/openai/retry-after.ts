@@ -4,8 +4,9 @@ import type { UpstreamHeaders } from "../../mesh/upstream.ts";
 const RETRY_AFTER_MS_MAX = 86_400_000;
 
 /**
- * When a vendor wants to see us again, in milliseconds: `retry-after-ms`, `retry-after` (seconds or a date, measured from
- * the response's own `date`), or the reset of the limit that is used up. Undefined when it does not say.
+ * When a vendor wants to see us again, in milliseconds: `retry-after-ms`, `retry-after` (seconds or
+ * a date, measured from the response's own `date`), or the reset of the limit that is used up.
+ * Undefined when it does not say.
  */
 export function readRetryAfter(headers: UpstreamHeaders): number | undefined {
   const ms = Number.parseFloat(first(headers["retry-after-ms"]));

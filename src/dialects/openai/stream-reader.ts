@@ -10,7 +10,10 @@ import { EventDecoder } from "./event-decoder.ts";
 import { PassingReader } from "./passing-reader.ts";
 import { StreamFacts } from "./stream-facts.ts";
 
-/** Reads the stream that answers `ask`: passed on when the caller speaks this dialect, else decoded event by event. */
+/**
+ * Reads the stream that answers `ask`: passed on when the caller speaks this dialect, else decoded
+ * event by event.
+ */
 export function createStreamReader(ask: ChatAsk): StreamReader {
   return ask.dialect === "openai" ? new PassingReader(ask) : new DecodingReader(ask);
 }
@@ -43,7 +46,8 @@ class DecodingReader implements StreamReader {
     try {
       readFrames(frames, this.#onEvent);
     } catch (thrown) {
-      // What came before the fault goes on first; but while nothing has been shown, another target may still answer.
+      // What came before the fault goes on first; but while nothing has been shown, another target
+      // may still answer.
       if (!this.#content || !this.#shown) throw thrown;
       this.#fault = asMeshError(thrown);
     }

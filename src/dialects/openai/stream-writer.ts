@@ -34,7 +34,11 @@ export class ChunkWriter implements StreamWriter {
   readonly #withUsage: boolean;
   /** What follows the choices: OpenAI says `usage: null` in each chunk when usage was asked for. */
   readonly #tail: string;
+  /** What follows a delta that ends nothing. */
+  readonly #quietTail: string;
   #head = "";
+  /** The head up to the number of the choice. */
+  #choiceHead = "";
   /** Choices that have said who speaks, by index. */
   readonly #opened: boolean[] = [];
   readonly #finished: boolean[] = [];
@@ -45,6 +49,7 @@ export class ChunkWriter implements StreamWriter {
     this.#model = ask.model;
     this.#withUsage = asksUsage(ask.wire);
     this.#tail = this.#withUsage ? '}],"usage":null}\n\n' : "}]}\n\n";
+    this.#quietTail = `,"logprobs":null,"finish_reason":null${this.#tail}`;
   }
 
   start(decision: Decision, createdWallMs = 0): string {
@@ -73,13 +78,17 @@ export class ChunkWriter implements StreamWriter {
   error(error: MeshError, requestId: string): string {
     if (this.#head === "") this.#setHead(`chatcmpl-${requestId}`, this.#model, 0, "");
     const fault = JSON.stringify(writeError(error, requestId).error);
-    return `${this.#head}"choices":[{"index":0,"delta":{},"logprobs":null,"finish_reason":"error"}],"error":${fault}}\n\n`;
+    const choice = '{"index":0,"delta":{},"logprobs":null,"finish_reason":"error"}';
+    return `${this.#head}"choices":[${choice}],"error":${fault}}\n\n`;
   }
 
   #setHead(id: string, model: string, createdWallMs: number, provider: string): void {
     const created = Math.floor(createdWallMs / 1000);
     const more = provider === "" ? "" : `"provider":${JSON.stringify(provider)},`;
-    this.#head = `data: {"id":${JSON.stringify(id)},"object":"chat.completion.chunk","created":${created},"model":${JSON.stringify(model)},${more}`;
+    const identity = `"id":${JSON.stringify(id)},"object":"chat.completion.chunk"`;
+    const asked = `"model":${JSON.stringify(model)}`;
+    this.#head = `data: {${identity},"created":${created},${asked},${more}`;
+    this.#choiceHead = `${this.#head}"choices":[{"index":`;
   }
 
   #write(event: ChatEvent): string {
@@ -89,7 +98,8 @@ export class ChunkWriter implements StreamWriter {
         if (this.#opened[choiceIndex] !== true) {
           return this.#delta(choiceIndex, `"content":${JSON.stringify(text)}`);
         }
-        return `${this.#head}"choices":[{"index":${choiceIndex},"delta":{"content":${JSON.stringify(text)}},"logprobs":null,"finish_reason":null${this.#tail}`;
+        const words = JSON.stringify(text);
+        return `${this.#choiceHead}${choiceIndex},"delta":{"content":${words}}${this.#quietTail}`;
       }
       case "reasoningDelta":
         return this.#writeReasoning(event.value);
@@ -138,20 +148,15 @@ export class ChunkWriter implements StreamWriter {
       return this.#choice(choiceIndex, `{${fields}}`, "null", "null");
     }
     this.#opened[choiceIndex] = true;
-    const opening = fields.startsWith('"content"') ? "" : '"content":null,';
-    return this.#choice(
-      choiceIndex,
-      `{"role":"assistant",${opening}"refusal":null,${fields}}`.replace(
-        /"refusal":null,(?="refusal")/,
-        "",
-      ),
-      "null",
-      "null",
-    );
+    const content = fields.startsWith('"content"') ? "" : '"content":null,';
+    const refusal = fields.startsWith('"refusal"') ? "" : '"refusal":null,';
+    const delta = `{"role":"assistant",${content}${refusal}${fields}}`;
+    return this.#choice(choiceIndex, delta, "null", "null");
   }
 
   #choice(index: number, delta: string, logprobs: string, finishReason: string): string {
-    return `${this.#head}"choices":[{"index":${index},"delta":${delta},"logprobs":${logprobs},"finish_reason":${finishReason}${this.#tail}`;
+    const end = `"logprobs":${logprobs},"finish_reason":${finishReason}${this.#tail}`;
+    return `${this.#choiceHead}${index},"delta":${delta},${end}`;
   }
 
   #finish(index: number, finish: Finish | undefined): string {

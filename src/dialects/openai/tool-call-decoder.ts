@@ -19,8 +19,9 @@ interface OpenCall {
 }
 
 /**
- * Puts tool calls together whose deltas vendors number and name in their own ways: some give the identifier only once, some
- * with each delta, some anew each time; some give no number, and some the same to every call.
+ * Puts tool calls together whose deltas vendors number and name in their own ways: some give the
+ * identifier only once, some with each delta, some anew each time; some give no number, and some
+ * the same to every call.
  */
 export class ToolCallDecoder {
   readonly #choiceIndex: number;

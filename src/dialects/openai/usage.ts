@@ -6,8 +6,9 @@ import type { Field, WireObject } from "./field.ts";
 const TOKENS_MAX = 2_147_483_647;
 
 /**
- * A vendor's count as disjoint buckets. OpenAI counts cached and audio tokens within the prompt, and reasoning and audio
- * tokens within the completion. Undefined when there is no count at all; a count of zero is one.
+ * A vendor's count as disjoint buckets. OpenAI counts cached and audio tokens within the prompt,
+ * and reasoning and audio tokens within the completion. Undefined when there is no count at all; a
+ * count of zero is one.
  */
 export function readUsage(value: Field): Usage | undefined {
   if (!isJsonObject(value)) return undefined;
@@ -16,19 +17,26 @@ export function readUsage(value: Field): Usage | undefined {
   const promptDetails = readDetails(value.prompt_tokens_details);
   const completionDetails = readDetails(value.completion_tokens_details);
 
+  // Some vendors count a token as read from the cache and as written into it: no bucket may take
+  // what another has.
+  let inputTokens = readCount(prompt);
+  const take = (count: Field): number => {
+    const taken = Math.min(readCount(count), inputTokens);
+    inputTokens -= taken;
+    return taken;
+  };
   // DeepSeek, and Moonshot with Together, have words of their own for the cache.
-  const cacheReadTokens = readCount(
+  const cacheReadTokens = take(
     promptDetails.cached_tokens ?? value.prompt_cache_hit_tokens ?? value.cached_tokens,
   );
-  const cacheWriteTokens = readCount(promptDetails.cache_write_tokens);
-  const inputAudioTokens = readCount(promptDetails.audio_tokens);
+  const cacheWriteTokens = take(promptDetails.cache_write_tokens);
+  const inputAudioTokens = take(promptDetails.audio_tokens);
   const reasoningTokens = readCount(completionDetails.reasoning_tokens ?? value.reasoning_tokens);
   const outputAudioTokens = readCount(completionDetails.audio_tokens);
-  const inputTokens = readCount(prompt) - cacheReadTokens - cacheWriteTokens - inputAudioTokens;
   const outputTokens = readCount(completion) - outputAudioTokens;
 
   const usage = createUsage({
-    inputTokens: Math.max(0, inputTokens),
+    inputTokens,
     cacheReadTokens,
     cacheWriteTokens,
     inputAudioTokens,

@@ -10,7 +10,10 @@ import { writeLogprobs } from "./logprobs.ts";
 import { writeReasoningDetails } from "./reasoning.ts";
 import { writeUsage } from "./usage.ts";
 
-/** A whole answer as OpenAI's `chat.completion`, with OpenRouter's additions where there is something to say. */
+/**
+ * A whole answer as OpenAI's `chat.completion`, with OpenRouter's additions where there is
+ * something to say.
+ */
 export function writeAnswer(response: CreateChatResponse): JsonObject {
   const { decision } = response;
   const wire: WireObject = {

@@ -13,8 +13,9 @@ import type { Translation } from "./translation.ts";
 import { writeContentPart } from "./write-part.ts";
 
 /**
- * Messages as OpenAI has them. A tool message there holds one result and only text, so that results become messages of
- * their own, and their pictures a user message after the last of them. Throws INVALID_REQUEST for what has no place.
+ * Messages as OpenAI has them. A tool message there holds one result and only text, so that results
+ * become messages of their own, and their pictures a user message after the last of them. Throws
+ * INVALID_REQUEST for what has no place.
  */
 export function writeMessages(messages: readonly Message[], translation: Translation): JsonValue[] {
   const wire: JsonValue[] = [];
@@ -155,7 +156,10 @@ function writeAssistant(message: Message, translation: Translation, field: strin
   return wire;
 }
 
-/** OpenAI's own API takes no thoughts back here; other engines take the text, OpenRouter the proofs too. */
+/**
+ * OpenAI's own API takes no thoughts back here; other engines take the text, OpenRouter the proofs
+ * too.
+ */
 function writeThoughts(
   thoughts: readonly ReasoningPart[],
   wire: WireObject,

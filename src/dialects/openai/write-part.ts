@@ -82,7 +82,8 @@ export function writeVendorPart(
   field: string,
 ): WireObject {
   if (part.dialect !== "openai") {
-    const message = `${field} is something that only ${part.dialect || "another dialect"} has. Ask a target of that dialect, or leave it out.`;
+    const owner = part.dialect || "another dialect";
+    const message = `${field} is something that only ${owner} has. Leave it out.`;
     throw new MeshError("INVALID_REQUEST", message, { field });
   }
   const wire = parseJson(part.json);

@@ -22,9 +22,10 @@ const PATH = "/chat/completions";
 const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({});
 
 /**
- * Ask → request. A body of this dialect goes on as it is, but for the model, the target's overrides, the wish for usage in
- * streams, and what Weir has dealt with itself: `models`, `provider`, and for vendors that do not know them OpenRouter's
- * `session_id`, `usage` and `reasoning`. Any other ask is translated.
+ * Ask → request. A body of this dialect goes on as it is, but for the model, the target's
+ * overrides, the wish for usage in streams, and what Weir has dealt with itself: `models`,
+ * `provider`, and for vendors that do not know them OpenRouter's `session_id`, `usage` and
+ * `reasoning`. Any other ask is translated.
  */
 export function writeChatRequest(
   ask: ChatAsk,
@@ -46,7 +47,10 @@ export function writeChatRequest(
   return { path: PATH, headers: NO_HEADERS, body: writeJson(body, "request") };
 }
 
-/** Whether the caller itself asked for usage in the stream, so that the frame for it may be passed on. */
+/**
+ * Whether the caller itself asked for usage in the stream, so that the frame for it may be passed
+ * on.
+ */
 export function asksUsage(wire: JsonObject | undefined): boolean {
   if (wire === undefined) return false;
   const { stream_options: options, usage } = wire;
