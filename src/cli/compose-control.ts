@@ -2,7 +2,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { ConnectRouter } from "@connectrpc/connect";
 import { compressionGzip, connectNodeAdapter } from "@connectrpc/connect-node";
-import type { BootstrapOrder, BootstrapReport } from "../control/bootstrap.ts";
+import type { BootstrapReport } from "../control/bootstrap.ts";
 import { createControl } from "../control/control.ts";
 import { createSealer, loadSecretKey } from "../control/sealer.ts";
 import { http2AsRequest } from "../ingress/http2-as-request.ts";
@@ -10,6 +10,7 @@ import { openPort, type Port } from "../ingress/port.ts";
 import { createLinkService } from "../link/control-end.ts";
 import type { Clock } from "../mesh/clock.ts";
 import type { ProxyRegistry } from "../mesh/hub.ts";
+import type { LocalEngine } from "../providers/find-local-engines.ts";
 import { openSqliteStore } from "../store/sqlite-store.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { Address } from "./address.ts";
@@ -23,7 +24,8 @@ export interface ControlPlan {
   readonly listen: Address;
   readonly dataDir: string;
   readonly token: string;
-  readonly order: BootstrapOrder;
+  /** Looks for engines on this machine; asked at the first start only. */
+  findEngines(): Promise<readonly LocalEngine[]>;
   readonly clock: Clock;
   readonly env: Environment;
   readonly log: Log;
@@ -55,7 +57,8 @@ export async function startControl(plan: ControlPlan): Promise<RunningControl> {
   });
   const link = createLinkService({ hub: control.hub, token: plan.token, clock, log });
   registry.bind(link.registry);
-  const report = await control.bootstrap(plan.order);
+  const engines = (await store.revision()) === 0 ? await plan.findEngines() : [];
+  const report = await control.bootstrap({ env: plan.env, engines });
   const port = await openControlPort(plan, (router) => {
     control.routes(router);
     link.routes(router);

@@ -24,7 +24,7 @@ export interface ProxyPlan {
   readonly tls: PortCertificate | undefined;
   /** Where control processes listen; one of them is used at a time. */
   readonly control: readonly Address[];
-  readonly controlCa: string | undefined;
+  readonly controlCa: Buffer | undefined;
   readonly token: string;
   readonly dataDir: string;
   readonly proxyId: string;
@@ -54,7 +54,7 @@ export async function startProxy(plan: ProxyPlan): Promise<RunningProxy> {
   });
   await adoptSiblings(plan, journal);
   let draining = false;
-  const { house, holder, upstream, faults } = composeHouse({
+  const { house, holder, upstream } = composeHouse({
     clock,
     random: systemRandom,
     env: plan.env,
@@ -89,21 +89,21 @@ export async function startProxy(plan: ProxyPlan): Promise<RunningProxy> {
     token: plan.token,
     proxyId: plan.proxyId,
     version,
-    listen: formatAddress({ host: plan.listen.host, port: port.port }),
+    epoch: journal.epoch,
+    listen: () => formatAddress({ host: plan.listen.host, port: port.port }),
     holder,
     journal,
-    faults,
     random: systemRandom,
     clock,
     log,
-    ...(plan.controlCa === undefined ? {} : { ca: plan.controlCa }),
+    ...(plan.controlCa === undefined ? {} : { tls: { ca: plan.controlCa } }),
   });
   return {
     port,
     stop: async (graceMs) => {
       draining = true;
       await port.drain(graceMs);
-      await link.close();
+      link.close();
       relay.close();
       await snapshotFile.close();
       await upstream.destroy();

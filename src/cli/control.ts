@@ -2,7 +2,7 @@ import { join, resolve } from "node:path";
 import { z } from "zod";
 import { createFirstRunMessage } from "../control/first-run-message.ts";
 import { systemClock } from "../mesh/clock.ts";
-import { findLocalEngines } from "../providers/health-probe.ts";
+import { findLocalEngines } from "../providers/find-local-engines.ts";
 import { createLog } from "../telemetry/log.ts";
 import { addressSchema, formatAddress, isLoopback, reachableAddress } from "./address.ts";
 import type { Command } from "./command.ts";
@@ -29,6 +29,7 @@ const options: OptionSpecs = {
     env: "WEIR_LINK_TOKEN",
   },
   front: { value: "HOST:PORT", help: "where clients call, for the message of the first start" },
+  "front-tls": { value: undefined, help: "clients call by TLS" },
 };
 
 const schema = z.object({
@@ -36,6 +37,7 @@ const schema = z.object({
   "data-dir": z.string().min(1).default(".weir"),
   "link-token": z.string().min(32, "write at least 32 characters").optional(),
   front: addressSchema.optional(),
+  "front-tls": z.boolean().default(false),
 });
 
 /** `weir control`: the control plane alone. */
@@ -60,15 +62,15 @@ export const command: Command = {
       listen: given.listen,
       dataDir,
       token: given["link-token"] ?? keepSecret(join(dataDir, "link.token")),
-      order: {
-        env,
-        findEngines: () => findLocalEngines({ clock: systemClock, except: [front.port] }),
-      },
+      findEngines: () => findLocalEngines({ clock: systemClock, ownPorts: [front.port] }),
       clock: systemClock,
       env,
       log,
     });
-    process.stdout.write(createFirstRunMessage(control.report, `http://${formatAddress(front)}`));
+    const doors = { address: formatAddress(front), tls: given["front-tls"] };
+    for (const line of createFirstRunMessage(control.report, doors)) {
+      process.stdout.write(`${line}\n`);
+    }
     log.info(
       { listen: formatAddress({ ...given.listen, port: control.port.port }) },
       "controlling",

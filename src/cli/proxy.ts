@@ -91,7 +91,7 @@ export const command: Command = {
       sharePort: given["share-port"],
       tls: readCertificate(given["tls-cert"], given["tls-key"]),
       control: given.control,
-      controlCa: given["control-ca"] && readFileSync(given["control-ca"], "utf8"),
+      controlCa: given["control-ca"] === undefined ? undefined : readFileSync(given["control-ca"]),
       token: given["link-token"],
       dataDir: resolve(given["data-dir"]),
       proxyId: given["proxy-id"],

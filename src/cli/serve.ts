@@ -103,6 +103,7 @@ function startControl({ given, listen, control, env, log }: ServePlan): Supervis
     ...["control", "--listen", formatAddress(control)],
     ...["--data-dir", resolve(given["data-dir"])],
     ...["--front", formatAddress(listen)],
+    ...(given["tls-cert"] === undefined ? [] : ["--front-tls"]),
   ];
   return new Supervised({ name: "control", args: [script, ...args], env }, holdingClock, log);
 }
