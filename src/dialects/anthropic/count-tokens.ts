@@ -11,8 +11,8 @@ export const counting: VendorCounting = {
   /** Throws INVALID_REQUEST like a real request; what only shapes the answer is left out. */
   writeRequest(ask: ChatAsk, target: Target, warnings: string[]): UpstreamRequest {
     const { body, betas } = composeBody(ask, target, warnings);
-    const counted = { ...body, ...target.overrides };
-    for (const name of ANSWER_FIELDS) delete counted[name];
+    const counted = Object.assign(body, target.overrides);
+    for (const name of ANSWER_FIELDS) counted[name] = undefined;
     return {
       path: "/messages/count_tokens",
       headers: writeHeaders(ask, betas),

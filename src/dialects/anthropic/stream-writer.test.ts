@@ -167,6 +167,13 @@ describe("createStreamWriter()", () => {
     ]);
   });
 
+  it("begins the next tool call when the arguments of the one before are whole", () => {
+    const writer = createStreamWriter(createTestAsk());
+    expect(writer.events([begin(0), give(0, '{"a":1}')])).not.toContain("call_1");
+    expect(writer.events([begin(1)])).toContain("call_1");
+    expect(writer.events([done(0), done(1)])).toContain('"content_block_stop","index":1');
+  });
+
   it("says tool_use when tools were called, whatever the vendor's word", async () => {
     const message = await hear(write([begin(0), give(0, "{}")]));
     expect(message.stop_reason).toBe("tool_use");

@@ -1,21 +1,16 @@
 import type { Decision } from "../../../gen/weir/v1/chat_pb.ts";
 import type { ChatAsk } from "../../mesh/ask.ts";
 import type { ChatEvent } from "../../mesh/chunk.ts";
-import { MeshError } from "../../mesh/errors.ts";
+import type { MeshError } from "../../mesh/errors.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../mesh/json.ts";
 import type { Outcome } from "../../mesh/outcome.ts";
 import type { StreamWriter } from "../dialect.ts";
 import { writeError } from "./errors.ts";
 import { mapStopReason } from "./finish.ts";
 import { writeUsage } from "./usage.ts";
+import { belongsTo, isWholeObject, WaitingEvents } from "./waiting-events.ts";
 import { writeForeignCitation, writeHead } from "./write-answer.ts";
 import { decodeCallExtras, parseVendorJson, writeCitations } from "./write-content.ts";
-
-/**
- * Most events that may wait for an unfinished tool call; deltas in a row count as one. No model
- * goes back and forth more.
- */
-const WAITING_EVENTS_MAX = 10_000;
 
 const MESSAGE_STOP = 'event: message_stop\ndata: {"type":"message_stop"}\n\n';
 
@@ -33,7 +28,7 @@ class MessageWriter implements StreamWriter {
   #open: OpenBlock | undefined;
   #nextIndex = 0;
   #calledTools = false;
-  #waiting: ChatEvent[] = [];
+  readonly #waiting = new WaitingEvents();
 
   /** The usage of the prompt is not known yet; `message_delta` tells it in the end. */
   start(decision: Decision): string {
@@ -81,8 +76,10 @@ class MessageWriter implements StreamWriter {
     if (event.case === "started" || event.case === "finished") return "";
     if (event.value.choiceIndex !== 0) return "";
     if (open?.kind === "tool" && !belongsTo(event, open.key)) {
-      this.#wait(event);
-      return "";
+      if (!this.#waiting.isEmpty || !isWholeObject(open.json)) {
+        this.#waiting.add(event);
+        return "";
+      }
     }
     return this.#write(event);
   }
@@ -101,12 +98,13 @@ class MessageWriter implements StreamWriter {
         return this.#startTool(event.value);
       case "toolCallArgumentsDelta": {
         const { arguments: json, toolCallIndex } = event.value;
-        const open = this.#open;
-        if (json === "" || open?.kind !== "tool" || open.key !== toolCallIndex) return "";
+        const open = this.#isOpenTool(toolCallIndex) ? this.#open : undefined;
+        if (json === "" || open === undefined) return "";
+        open.json += json;
         return open.delta(json);
       }
       case "toolCallDone":
-        return this.#open?.kind === "tool" ? this.#close() + this.#resume() : "";
+        return this.#isOpenTool(event.value.toolCallIndex) ? this.#close() + this.#resume() : "";
       case "citationAdded":
         return this.#citation(event.value.citation);
       case "vendorPartAdded":
@@ -114,6 +112,10 @@ class MessageWriter implements StreamWriter {
       default:
         return "";
     }
+  }
+
+  #isOpenTool(toolCallIndex: number): boolean {
+    return this.#open?.kind === "tool" && this.#open.key === toolCallIndex;
   }
 
   #text(text: string): string {
@@ -193,30 +195,15 @@ class MessageWriter implements StreamWriter {
     return stopBlock(open.index);
   }
 
-  #wait(event: ChatEvent): void {
-    const merged = mergeDeltas(this.#waiting.at(-1), event);
-    if (merged !== undefined) {
-      this.#waiting[this.#waiting.length - 1] = merged;
-      return;
-    }
-    if (this.#waiting.length >= WAITING_EVENTS_MAX) {
-      throw new MeshError("UPSTREAM_GARBLED", "The upstream's tool calls never ended. Try again.");
-    }
-    this.#waiting.push(event);
-  }
-
   /** Sends what waited for a tool call. It may have to wait again, for the next. */
   #resume(): string {
-    if (this.#waiting.length === 0) return "";
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    return this.events(waiting);
+    return this.#waiting.isEmpty ? "" : this.events(this.#waiting.takeAll());
   }
 
   /** Closes all that is open, and sends all that waits. */
   #flush(): string {
     let text = this.#close();
-    while (this.#waiting.length > 0) text += this.#resume() + this.#close();
+    while (!this.#waiting.isEmpty) text += this.#resume() + this.#close();
     return text;
   }
 }
@@ -232,6 +219,8 @@ class OpenBlock {
   /** Tells blocks of one kind apart. */
   readonly key: number;
   readonly index: number;
+  /** Of a tool call the arguments so far, to see when they are whole. */
+  json = "";
   readonly #prefix: string;
 
   constructor(kind: OpenBlock["kind"], key: number, index: number) {
@@ -253,34 +242,6 @@ const deltaForms = {
   thinking: '"type":"thinking_delta","thinking":',
   tool: '"type":"input_json_delta","partial_json":',
 } as const;
-
-/** Two deltas of the same text or tool call as one; undefined when they are not of the same. */
-function mergeDeltas(last: ChatEvent | undefined, event: ChatEvent): ChatEvent | undefined {
-  if (last?.case === "textDelta" && event.case === "textDelta") {
-    const text = last.value.text + event.value.text;
-    return { case: "textDelta", value: { ...event.value, text } };
-  }
-  if (last?.case !== "toolCallArgumentsDelta" || event.case !== last.case) return undefined;
-  if (last.value.toolCallIndex !== event.value.toolCallIndex) return undefined;
-  const json = last.value.arguments + event.value.arguments;
-  return { case: "toolCallArgumentsDelta", value: { ...event.value, arguments: json } };
-}
-
-/**
- * True for an event of the tool call that is open, and for those that say nothing of the content.
- */
-function belongsTo(event: ChatEvent, toolCallIndex: number): boolean {
-  switch (event.case) {
-    case "toolCallArgumentsDelta":
-    case "toolCallDone":
-      return event.value.toolCallIndex === toolCallIndex;
-    case "logprobsDelta":
-    case "choiceFinished":
-      return true;
-    default:
-      return false;
-  }
-}
 
 function blockDelta(index: number, delta: JsonObject): string {
   return frame("content_block_delta", { type: "content_block_delta", index, delta });

@@ -40,10 +40,10 @@ function turn(role: Role, ...parts: Part[]): Turn {
 
 const HELLO = [turn(Role.USER, text("hello"))];
 
-function write(fields: MessageInitShape<typeof ChatSchema>, model = OLD) {
+function write(fields: MessageInitShape<typeof ChatSchema>, model = OLD, max?: number) {
   const warnings: string[] = [];
   const chat = create(ChatSchema, { model: "m", messages: HELLO, ...fields });
-  const target = createTestTarget({ upstreamModel: model });
+  const target = createTestTarget({ upstreamModel: model, outputTokensMax: max });
   const sent = writeRequest(createChatAsk(chat, false, 1), target, warnings);
   return { body: JSON.parse(sent.body), headers: sent.headers, path: sent.path, warnings };
 }
@@ -284,6 +284,12 @@ describe("writeThinking()", () => {
     const { body } = write({ reasoning, sampling: { maxTokens: 5000 } });
     expect(body.thinking.budget_tokens).toBe(4000);
     expect(body.max_tokens).toBe(5000);
+  });
+
+  it("keeps the budget below what the target can produce", () => {
+    const { body } = write({ reasoning: { effort: Reasoning_Effort.MAX } }, OLD, 8000);
+    expect(body.thinking.budget_tokens).toBe(6400);
+    expect(body.max_tokens).toBe(8000);
   });
 
   it("leaves thinking out, with a warning, where there is no room for it", () => {

@@ -31,7 +31,7 @@ export function writeRequest(ask: ChatAsk, target: Target, warnings: string[]): 
   return {
     path: "/messages",
     headers: writeHeaders(ask, betas),
-    body: encodeJson({ ...body, ...target.overrides }, "request"),
+    body: encodeJson(Object.assign(body, target.overrides), "request"),
   };
 }
 
@@ -47,7 +47,8 @@ export function composeBody(ask: ChatAsk, target: Target, warnings: string[]): R
     return translateBody(ask, target, warnings);
   }
   const body: Record<string, JsonValue | undefined> = { ...ask.wire };
-  for (const field of OWN_FIELDS) delete body[field];
+  // Not `delete`, which would turn the object into a dictionary: JSON leaves undefined out.
+  for (const field of OWN_FIELDS) if (body[field] !== undefined) body[field] = undefined;
   body.model = target.upstreamModel;
   return { body, betas: [] };
 }
@@ -74,7 +75,7 @@ function translateBody(ask: ChatAsk, target: Target, warnings: string[]): Reques
   const saysThinking = rest.thinking !== undefined || ownConfig.effort !== undefined;
   const wish = saysThinking
     ? keepBudget(rest.thinking, chat)
-    : writeThinking(chat, traits, warnings);
+    : writeThinking(chat, traits, target.outputTokensMax, warnings);
   const format = writeFormat(chat.responseFormat, system, warnings);
 
   const body: Record<string, JsonValue | undefined> = { model: target.upstreamModel };

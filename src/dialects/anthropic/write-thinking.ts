@@ -35,7 +35,12 @@ const NO_WISH: ThinkingWish = { thinking: undefined, effort: undefined, budgetTo
  * below 1,024, a forced tool, or (with a budget) an open tool loop whose calls have no signed
  * thoughts.
  */
-export function writeThinking(chat: Chat, traits: ModelTraits, warnings: string[]): ThinkingWish {
+export function writeThinking(
+  chat: Chat,
+  traits: ModelTraits,
+  outputTokensMax: number | undefined,
+  warnings: string[],
+): ThinkingWish {
   const { reasoning } = chat;
   if (reasoning === undefined) return NO_WISH;
   if (reasoning.effort === Reasoning_Effort.NONE) {
@@ -51,7 +56,8 @@ export function writeThinking(chat: Chat, traits: ModelTraits, warnings: string[
     return NO_WISH;
   }
   const byBudget = traits.budget && (maxTokens !== undefined || !traits.adaptive);
-  return byBudget ? writeBudget(chat, reasoning, warnings) : writeAdaptive(reasoning, warnings);
+  if (!byBudget) return writeAdaptive(reasoning, warnings);
+  return writeBudget(chat, reasoning, chat.sampling?.maxTokens ?? outputTokensMax, warnings);
 }
 
 function writeAdaptive(reasoning: Reasoning, warnings: string[]): ThinkingWish {
@@ -76,13 +82,17 @@ function effortOf(budgetTokens: number | undefined): string | undefined {
   return "max";
 }
 
-function writeBudget(chat: Chat, reasoning: Reasoning, warnings: string[]): ThinkingWish {
+function writeBudget(
+  chat: Chat,
+  reasoning: Reasoning,
+  maxTokens: number | undefined,
+  warnings: string[],
+): ThinkingWish {
   if (isOpenLoopWithoutThoughts(chat)) {
     warnings.push("reasoning: left out, since the last tool calls came without signed thoughts");
     return NO_WISH;
   }
   const wanted = reasoning.maxTokens ?? budgets.get(reasoning.effort) ?? BUDGET_TOKENS_MIN;
-  const maxTokens = chat.sampling?.maxTokens;
   const isFree = maxTokens === undefined || wanted < maxTokens;
   const cap = Math.floor((maxTokens ?? 0) * BUDGET_SHARE);
   const keepsWish = isFree && (reasoning.maxTokens !== undefined || maxTokens === undefined);
