@@ -22,7 +22,7 @@ export interface ChatAsk {
   readonly bytes: number;
   /** The caller's own body, parsed, unless the dialect is `weir`. Never changed by anybody. */
   readonly wire: JsonObject | undefined;
-  /** Header fields for an upstream of this dialect, such as `anthropic-beta`, by lower-case name. */
+  /** Header fields for an upstream of this dialect, such as `anthropic-beta`, in lower case. */
   readonly wireHeaders?: Readonly<Record<string, string>>;
   /** Names of the parameters that are set, as `weir.v1.Chat` and `Sampling` name them, for policies to judge. */
   parameters(): readonly string[];

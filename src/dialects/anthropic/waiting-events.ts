@@ -51,7 +51,7 @@ export function belongsTo(event: ChatEvent, toolCallIndex: number): boolean {
   }
 }
 
-/** True for the text of a JSON object: nothing can follow it, even if its vendor has not said so. */
+/** True for the text of a whole JSON object: nothing can follow it, said or unsaid. */
 export function isWholeObject(json: string): boolean {
   if (!json.trimEnd().endsWith("}")) return false;
   try {
