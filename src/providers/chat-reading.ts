@@ -9,7 +9,10 @@ import type { AnswerBody, BodyFlow } from "./answer-body.ts";
 import type { AnswerReading } from "./exchange.ts";
 import { StreamBody } from "./stream-body.ts";
 
-/** Reads the answer to a chat, plain or streamed: the content type says which, whatever was asked for. */
+/**
+ * Reads the answer to a chat, plain or streamed: the content type says which, whatever was asked
+ * for.
+ */
 export class ChatReading implements AnswerReading<UpstreamEnd> {
   readonly #vendor: ChatVendorSide;
   readonly #ask: ChatAsk;
@@ -48,7 +51,10 @@ export class ChatReading implements AnswerReading<UpstreamEnd> {
   }
 }
 
-/** A whole answer for a caller who asked for a stream: its body is no SSE and must not be passed on as if it were. */
+/**
+ * A whole answer for a caller who asked for a stream: its body is no SSE and must not be passed on
+ * as if it were.
+ */
 function asStreamed(chunk: ChatChunk): ChatChunk {
   const answer = chunk.answer?.();
   return answer === undefined ? chunk : createEventChunk(explodeAnswer(answer), chunk.content);

@@ -16,8 +16,8 @@ const UNREACHED = new Set([
 ]);
 
 /**
- * A fault of the connection as an error of the attempt. `origin` and the fault's own words stay inside: callers are not told
- * where Weir calls.
+ * A fault of the connection as an error of the attempt. `origin` and the fault's own words stay
+ * inside: callers are not told where Weir calls.
  */
 export function mapConnectionFault(fault: unknown, origin: string): MeshError {
   const code = findCode(fault);

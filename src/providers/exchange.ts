@@ -14,13 +14,18 @@ const LINGER_MS = 2000;
 const ERROR_BYTES_MAX = 1024 * 1024;
 const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
 
-/** What an exchange is about: how its answers are read. Everything here may throw; that fails the one exchange. */
+/**
+ * What an exchange is about: how its answers are read. Everything here may throw; that fails the
+ * one exchange.
+ */
 export interface AnswerReading<T> {
   /** A body that is no 2xx. */
   readError(status: number, headers: UpstreamHeaders, body: Buffer): MeshError;
   /** A whole 2xx body. */
   readWhole(body: Buffer): T;
-  /** A 2xx body that is to be read as it comes, judged by its headers; undefined to take it whole. */
+  /**
+   * A 2xx body that is to be read as it comes, judged by its headers; undefined to take it whole.
+   */
   openStream(
     headers: UpstreamHeaders,
     flow: BodyFlow,
@@ -42,9 +47,10 @@ export interface ExchangeOptions<T> {
 }
 
 /**
- * One request and its response, as undici tells of them. States: waiting for a connection (no controller), waiting for
- * headers (no body), reading (a body), settled. It settles once; whatever undici tells afterwards is passed over. An exchange
- * may settle before the connection is done, since an answer is complete with its last event.
+ * One request and its response, as undici tells of them. States: waiting for a connection (no
+ * controller), waiting for headers (no body), reading (a body), settled. It settles once; whatever
+ * undici tells afterwards is passed over. An exchange may settle before the connection is done,
+ * since an answer is complete with its last event.
  */
 export class Exchange<T> implements Dispatcher.DispatchHandler, BodyFlow {
   readonly #options: ExchangeOptions<T>;
@@ -64,7 +70,10 @@ export class Exchange<T> implements Dispatcher.DispatchHandler, BodyFlow {
     this.#stopListening = options.attempt.cancellation.onCancel((cause) => this.fail(cause));
   }
 
-  /** A request that was cancelled while it waited for a connection is not sent any more; the connection stays. */
+  /**
+   * A request that was cancelled while it waited for a connection is not sent any more; the
+   * connection stays.
+   */
   onRequestStart(controller: Dispatcher.DispatchController): void {
     if (this.#settled) throw new Error("cancelled before it was sent");
     this.#controller = controller;
@@ -110,7 +119,10 @@ export class Exchange<T> implements Dispatcher.DispatchHandler, BodyFlow {
     if (!this.#ended) this.#controller?.resume();
   }
 
-  /** Ends the exchange and its connection at once; rejects with `error`, after what was used has been written down. */
+  /**
+   * Ends the exchange and its connection at once; rejects with `error`, after what was used has
+   * been written down.
+   */
   fail(error: Error): void {
     if (this.#settled) return;
     const { attempt, reject } = this.#options;
@@ -161,7 +173,8 @@ export class Exchange<T> implements Dispatcher.DispatchHandler, BodyFlow {
     this.#settle();
     this.#options.resolve(value);
     if (this.#ended) return;
-    // The connection is worth keeping when its response ends properly, and not worth waiting for when it does not.
+    // The connection is worth keeping when its response ends properly, and not worth waiting for
+    // when it does not.
     this.#controller?.resume();
     this.#linger = this.#options.clock.after(LINGER_MS, () =>
       this.#controller?.abort(new Error("the response did not end")),

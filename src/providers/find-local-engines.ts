@@ -41,8 +41,9 @@ export interface LocalEngineSearch {
 }
 
 /**
- * Asks each usual port of this machine for its models, all at once. What does not answer in time, or not like an engine, is
- * left out; so is another Weir, which would send requests round in a circle. Never rejects.
+ * Asks each usual port of this machine for its models, all at once. What does not answer in time,
+ * or not like an engine, is left out; so is another Weir, which would send requests round in a
+ * circle. Never rejects.
  */
 export async function findLocalEngines(search: LocalEngineSearch): Promise<LocalEngine[]> {
   const own = new Set(search.ownPorts ?? []);

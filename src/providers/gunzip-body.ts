@@ -2,12 +2,18 @@ import { constants, createGunzip, type Gunzip } from "node:zlib";
 import { MeshError } from "../mesh/errors.ts";
 import type { AnswerBody, BodyFlow } from "./answer-body.ts";
 
-/** Unpacks a body that came in gzip although nobody asked for it, for an inner body that does not know. */
+/**
+ * Unpacks a body that came in gzip although nobody asked for it, for an inner body that does not
+ * know.
+ */
 export class GunzipBody implements AnswerBody {
   readonly #gunzip: Gunzip;
   readonly #flow: BodyFlow;
 
-  /** `createInner` makes the body that takes the plain bytes; the flow that it gets stops the unpacking. */
+  /**
+   * `createInner` makes the body that takes the plain bytes; the flow that it gets stops the
+   * unpacking.
+   */
   constructor(flow: BodyFlow, createInner: (flow: BodyFlow) => AnswerBody) {
     // A stream's events come in small pieces that must not wait within the decoder for more.
     const gunzip = createGunzip({ flush: constants.Z_SYNC_FLUSH });

@@ -45,8 +45,9 @@ export interface OriginConnections {
 }
 
 /**
- * Reaches vendors and engines over HTTP/1.1. Every fault of theirs, and only of theirs, becomes an UPSTREAM_* error of the one
- * call that met it. It waits for ever: the clocks of an attempt are those of whoever calls, through its cancellation.
+ * Reaches vendors and engines over HTTP/1.1. Every fault of theirs, and only of theirs, becomes an
+ * UPSTREAM_* error of the one call that met it. It waits for ever: the clocks of an attempt are
+ * those of whoever calls, through its cancellation.
  */
 export function createHttpUpstream(options: HttpUpstreamOptions): HttpUpstream {
   const agent = createAgent(options);

@@ -12,14 +12,18 @@ export interface OutgoingRequest {
 }
 
 /**
- * Addresses requests: base URLs in turn, the vendor's credential, the headers of provider and target. What does not change
- * from call to call is made once for each provider and target, and is forgotten together with it.
+ * Addresses requests: base URLs in turn, the vendor's credential, the headers of provider and
+ * target. What does not change from call to call is made once for each provider and target, and is
+ * forgotten together with it.
  */
 export class RequestAddresser {
   readonly #providers = new WeakMap<ProviderEntry, ProviderAddresses>();
   readonly #targets = new WeakMap<Target, HeaderPlan>();
 
-  /** Throws UPSTREAM_CREDENTIAL when the provider's secret is missing, UPSTREAM_FAILED when its address is no URL. */
+  /**
+   * Throws UPSTREAM_CREDENTIAL when the provider's secret is missing, UPSTREAM_FAILED when its
+   * address is no URL.
+   */
   address(target: Target, request: UpstreamRequest, requestId: string): OutgoingRequest {
     const { provider } = target;
     if (provider.fault !== undefined) {
@@ -74,7 +78,10 @@ class ProviderAddresses {
   }
 }
 
-/** The headers of one target: those that Weir and the operator set, ready to be joined by those of a request. */
+/**
+ * The headers of one target: those that Weir and the operator set, ready to be joined by those of a
+ * request.
+ */
 class HeaderPlan {
   readonly #always: readonly string[];
   readonly #names = new Set<string>();
@@ -82,7 +89,8 @@ class HeaderPlan {
   constructor(target: Target) {
     const headers = new Map([
       ["content-type", "application/json"],
-      // What is not compressed needs no decoder, and Node's Brotli decoder must not be fed by strangers.
+      // What is not compressed needs no decoder, and Node's Brotli decoder must not be fed by
+      // strangers.
       ["accept-encoding", "identity"],
       ["user-agent", "weir"],
     ]);

@@ -1,8 +1,8 @@
 import { MeshError } from "../mesh/errors.ts";
 
 /**
- * What a reader threw, as an error of the one answer that it read: a reader that stumbles does so over what the upstream
- * sent, and that must never be more than one failed request.
+ * What a reader threw, as an error of the one answer that it read: a reader that stumbles does so
+ * over what the upstream sent, and that must never be more than one failed request.
  */
 export function asPoison(thrown: unknown): MeshError {
   if (thrown instanceof MeshError) return thrown;

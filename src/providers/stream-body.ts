@@ -9,9 +9,10 @@ import { asPoison } from "./poison.ts";
 const FRAME_END = Buffer.from("\n\n");
 
 /**
- * Reads a body of SSE frames as it comes and pushes one chunk into the sink for each read of the socket. HTTP/1.1 brings each
- * event as a piece of its own, dozens within one read: they are gathered until the parser has finished with the read, which
- * costs one tick for all of them and saves a chunk, an encoding and a write for each.
+ * Reads a body of SSE frames as it comes and pushes one chunk into the sink for each read of the
+ * socket. HTTP/1.1 brings each event as a piece of its own, dozens within one read: they are
+ * gathered until the parser has finished with the read, which costs one tick for all of them and
+ * saves a chunk, an encoding and a write for each.
  */
 export class StreamBody implements AnswerBody {
   readonly #flow: BodyFlow;
@@ -59,7 +60,10 @@ export class StreamBody implements AnswerBody {
     this.#pieces = [];
   }
 
-  /** Passes on what has been gathered. Any throw beneath is a fault of this one answer and fails this one exchange. */
+  /**
+   * Passes on what has been gathered. Any throw beneath is a fault of this one answer and fails
+   * this one exchange.
+   */
   flush(): void {
     this.#scheduled = false;
     if (this.#done || this.#behind) return;
@@ -92,7 +96,9 @@ export class StreamBody implements AnswerBody {
     return Buffer.concat([frames, rest]);
   }
 
-  /** Some servers leave out the last blank line. What is no whole event even so, the reader refuses. */
+  /**
+   * Some servers leave out the last blank line. What is no whole event even so, the reader refuses.
+   */
   #takeRest(): Buffer | undefined {
     const rest = this.#framer.rest();
     return rest.length === 0 ? undefined : Buffer.concat([rest, FRAME_END]);

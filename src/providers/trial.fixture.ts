@@ -129,7 +129,9 @@ export function createTarget(
   };
 }
 
-/** A server that speaks raw bytes: `answer` is called with the socket once a whole request has come. */
+/**
+ * A server that speaks raw bytes: `answer` is called with the socket once a whole request has come.
+ */
 export interface RawServer {
   readonly url: string;
   readonly requests: string[];
@@ -181,12 +183,14 @@ export function writeResponse(
   headers: Record<string, string> = { "content-type": "application/json" },
 ): Buffer {
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
-  const head = `HTTP/1.1 ${status} X\r\n${lines.join("")}content-length: ${Buffer.byteLength(body)}\r\n\r\n`;
+  const length = `content-length: ${Buffer.byteLength(body)}\r\n\r\n`;
+  const head = `HTTP/1.1 ${status} X\r\n${lines.join("")}${length}`;
   return Buffer.concat([Buffer.from(head), Buffer.from(body)]);
 }
 
 export const STREAM_HEAD =
-  "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n";
+  "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n" +
+  "transfer-encoding: chunked\r\n\r\n";
 export const STREAM_END = "0\r\n\r\n";
 
 /** A piece of a chunked body. */
@@ -195,18 +199,20 @@ export function writeChunk(bytes: string | Buffer): Buffer {
   return Buffer.concat([Buffer.from(`${length}\r\n`), Buffer.from(bytes), Buffer.from("\r\n")]);
 }
 
+const CHUNK = { id: "c", object: "chat.completion.chunk", created: 1, model: "m-1" };
+
 /** A frame of OpenAI's streams. */
 export function writeDelta(content: string): string {
   const choices = [{ index: 0, delta: { content }, finish_reason: null }];
-  return `data: ${JSON.stringify({ id: "c", object: "chat.completion.chunk", created: 1, model: "m-1", choices })}\n\n`;
+  return `data: ${JSON.stringify({ ...CHUNK, choices })}\n\n`;
 }
 
 /** The last frames of a sound stream of OpenAI's, without `[DONE]`. */
 export function writeFinish(): string {
-  const head = { id: "c", object: "chat.completion.chunk", created: 1, model: "m-1" };
   const choices = [{ index: 0, delta: {}, finish_reason: "stop" }];
   const usage = { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 };
-  return `data: ${JSON.stringify({ ...head, choices })}\n\ndata: ${JSON.stringify({ ...head, choices: [], usage })}\n\n`;
+  const last = { ...CHUNK, choices: [], usage };
+  return `data: ${JSON.stringify({ ...CHUNK, choices })}\n\ndata: ${JSON.stringify(last)}\n\n`;
 }
 
 export const DONE = "data: [DONE]\n\n";

@@ -9,7 +9,9 @@ export class WholeBody implements AnswerBody {
   #pieces: Buffer[] = [];
   #bytes = 0;
 
-  /** `take` must not throw. A body of more than `bytesMax` fails the exchange with UPSTREAM_GARBLED. */
+  /**
+   * `take` must not throw. A body of more than `bytesMax` fails the exchange with UPSTREAM_GARBLED.
+   */
   constructor(flow: BodyFlow, bytesMax: number, take: (body: Buffer) => void) {
     this.#flow = flow;
     this.#bytesMax = bytesMax;
@@ -41,7 +43,10 @@ export class WholeBody implements AnswerBody {
   }
 }
 
-/** Collects the first `bytesMax` bytes of a body and passes over the rest: enough to read an error from. */
+/**
+ * Collects the first `bytesMax` bytes of a body and passes over the rest: enough to read an error
+ * from.
+ */
 export class HeadOfBody implements AnswerBody {
   readonly #bytesMax: number;
   readonly #take: (body: Buffer) => void;

@@ -46,7 +46,10 @@ export interface SimChoice {
   readonly finish: Finish;
 }
 
-/** Answers a chat. Throws INVALID_REQUEST; UPSTREAM_REFUSED with status 404 for a model that it does not have. */
+/**
+ * Answers a chat. Throws INVALID_REQUEST; UPSTREAM_REFUSED with status 404 for a model that it does
+ * not have.
+ */
 export function answerChat(model: string, chat: Chat, parameters: SimParameters): SimAnswer {
   if (!SIM_CHAT_MODELS.some((name) => name === model)) throw createModelUnknown(model);
   const prompt = findLastUserText(chat);

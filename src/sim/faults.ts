@@ -43,7 +43,10 @@ export function strikesFirst(parameters: SimParameters): boolean {
   return false;
 }
 
-/** A refusal as an HTTP server makes it: for the wire form of the fault, and for what a caller is told of it. */
+/**
+ * A refusal as an HTTP server makes it: for the wire form of the fault, and for what a caller is
+ * told of it.
+ */
 export interface Refusal {
   readonly status: number;
   /** The reason by which a server's own error object is made. */
@@ -58,7 +61,7 @@ export interface Refusal {
 export function findRefusal(parameters: SimParameters): Refusal | undefined {
   if (parameters.fault === "context_length") {
     const message =
-      "prompt is too long: this model's maximum context length is 8192 tokens. Shorten the messages.";
+      "prompt is too long: the model's maximum context length is 8192 tokens. Shorten it.";
     const code = "context_length_exceeded";
     return { status: 400, served: "CONTEXT_TOO_LONG", seen: "CONTEXT_TOO_LONG", message, code };
   }

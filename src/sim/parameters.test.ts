@@ -27,6 +27,12 @@ describe("readSettings()", () => {
     expect(parameters).toMatchObject({ ttftMs: 3, tokensPerSecond: 2, tokens: 1 });
   });
 
+  it("takes a target's overrides bare or within `sim`, as the REST dialects have them", () => {
+    for (const overrides of [{ tokens: 5 }, { sim: { tokens: 5 } }]) {
+      expect(readSettings("text", overrides, "").parameters.tokens).toBe(5);
+    }
+  });
+
   it("finds `sim` within the options of the caller's dialect", () => {
     for (const dialect of ["openai", "anthropic"]) {
       const options = JSON.stringify({ [dialect]: { sim: { tokens: 7 }, other: 1 } });

@@ -59,7 +59,10 @@ export interface SimParameters {
   readonly reasoningTokens: number | undefined;
   /** How much of the prompt is said to have come from the prompt cache. Default 0. */
   readonly cacheReadTokens: number;
-  /** How many tools to call when tools are given; undefined means one when the request demands it, else none. */
+  /**
+   * How many tools to call when tools are given; undefined means one when the request demands it,
+   * else none.
+   */
   readonly toolCalls: number | undefined;
   readonly fault: FaultName | undefined;
   /** The HTTP status of the fault `status`. */
@@ -79,8 +82,9 @@ export interface SimSettings {
 }
 
 /**
- * Reads the parameters of a request: those in the model's name (`text?ttft_ms=20`), over them `overrides` (the target's),
- * over them those in provider_options. Throws INVALID_REQUEST naming the parameter.
+ * Reads the parameters of a request: those in the model's name (`text?ttft_ms=20`), over them
+ * `overrides` (the target's), over them those in provider_options. Throws INVALID_REQUEST naming
+ * the parameter.
  */
 export function readSettings(
   upstreamModel: string,
@@ -94,7 +98,7 @@ export function readSettings(
   const model = at < 0 ? upstreamModel : upstreamModel.slice(0, at);
   const raw: JsonObject = {
     ...(at < 0 ? undefined : parseQuery(upstreamModel.slice(at + 1))),
-    ...overrides,
+    ...(isJsonObject(overrides?.sim) ? overrides.sim : overrides),
     ...findOptions(providerOptions),
   };
   return { model, parameters: parseParameters(raw) };
@@ -129,7 +133,10 @@ function parseQuery(query: string): JsonObject {
   return values;
 }
 
-/** The object `sim` stands alone for callers of the typed door, and within their dialect's for those of the REST doors. */
+/**
+ * The object `sim` stands alone for callers of the typed door, and within their dialect's for those
+ * of the REST doors.
+ */
 function findOptions(providerOptions: string): JsonObject | undefined {
   if (providerOptions === "") return undefined;
   const options = parseJson(providerOptions);

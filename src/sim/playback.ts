@@ -15,14 +15,18 @@ export interface Playback {
   readonly parameters: SimParameters;
   /** Stops before more tokens than this have been handed over; undefined plays to the end. */
   readonly stopAfter: number | undefined;
-  /** Takes a run of events that is worth so many tokens. Resolves when it can take more; undefined means at once. */
+  /**
+   * Takes a run of events that is worth so many tokens. Resolves when it can take more; undefined
+   * means at once.
+   */
   deliver(events: ChatEvent[], content: boolean, tokens: number): Promise<void> | undefined;
 }
 
 /**
- * Plays the events of an answer at the pace that was asked for: the first at once (whoever plays has waited for it), each
- * other once the tokens before it have had their time. What is due together is delivered together. Returns the tokens that
- * were handed over. Rejects with the cause when cancelled, at once.
+ * Plays the events of an answer at the pace that was asked for: the first at once (whoever plays
+ * has waited for it), each other once the tokens before it have had their time. What is due
+ * together is delivered together. Returns the tokens that were handed over. Rejects with the cause
+ * when cancelled, at once.
  */
 export async function play(playback: Playback): Promise<number> {
   const { clock, cancellation, steps, parameters } = playback;
@@ -58,11 +62,15 @@ export async function play(playback: Playback): Promise<number> {
 /** How many tokens may precede a step that is due now. */
 function countDue(parameters: SimParameters, elapsedMs: number, played: number): number {
   if (parameters.tokensPerSecond === 0) return played + BURST_TOKENS;
-  // A timer may ring a fraction of a millisecond early; without the allowance the loop would spin until it is due.
+  // A timer may ring a fraction of a millisecond early; without the allowance the loop would spin
+  // until it is due.
   return ((elapsedMs + 0.5) * parameters.tokensPerSecond) / 1000;
 }
 
-/** Resolves after `delayMs`, never when that is infinite. Rejects with the cause as soon as the call is cancelled. */
+/**
+ * Resolves after `delayMs`, never when that is infinite. Rejects with the cause as soon as the call
+ * is cancelled.
+ */
 export function waitFor(clock: Clock, delayMs: number, cancellation: Cancellation): Promise<void> {
   if (delayMs <= 0) return Promise.resolve();
   return new Promise((resolve, reject) => {

@@ -2,9 +2,10 @@ import { hash } from "node:crypto";
 import { createSeededRandom, type Random } from "../mesh/random.ts";
 
 const WORDS = (
-  "the river runs slow past a low stone weir and every measured drop of water finds its way down " +
-  "to quiet mills where wheels turn through long grey mornings while keepers read their gauges open " +
-  "one gate close another note each level in ink under old trees near bright fields of early barley"
+  "the river runs slow past a low stone weir and every measured drop of water finds its way " +
+  "down to quiet mills where wheels turn through long grey mornings while keepers read their " +
+  "gauges open one gate close another note each level in ink under old trees near bright " +
+  "fields of early barley"
 ).split(" ");
 
 const BLOCK_BYTES = 65_536;

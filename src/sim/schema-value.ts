@@ -8,9 +8,10 @@ const DEPTH_SOFT = 6;
 const DEPTH_HARD = 64;
 
 /**
- * A value that a JSON Schema accepts, drawn by `random`. It follows type, enum, const, required, properties, items,
- * prefixItems, the bounds of numbers, strings and arrays, usual formats, $ref within the schema, allOf and the first branch
- * of anyOf and oneOf that ends. A `pattern` is beyond it.
+ * A value that a JSON Schema accepts, drawn by `random`. It follows type, enum, const, required,
+ * properties, items, prefixItems, the bounds of numbers, strings and arrays, usual formats, $ref
+ * within the schema, allOf and the first branch of anyOf and oneOf that ends. A `pattern` is beyond
+ * it.
  */
 export function createValue(schema: JsonValue | undefined, random: Random): JsonValue {
   const root = isJsonObject(schema) ? schema : {};

@@ -32,7 +32,10 @@ export interface ServedChat {
   readonly clock: Clock;
 }
 
-/** Answers a chat over HTTP, with its faults done on the wire. Rejects with the cause when the client leaves. */
+/**
+ * Answers a chat over HTTP, with its faults done on the wire. Rejects with the cause when the
+ * client leaves.
+ */
 export async function serveChat(served: ServedChat): Promise<void> {
   const { dialect, ask, settings, response } = served;
   const { parameters } = settings;
@@ -120,7 +123,8 @@ class ServedStream {
     await waitFor(clock, firstTokenMs, cancellation);
     const writer = dialect.client.createStreamWriter(ask);
     const stopAfter = planBreak(this.#parameters);
-    // What opens the stream goes out with the first content; an error as the first event stands alone.
+    // What opens the stream goes out with the first content; an error as the first event stands
+    // alone.
     let opening = writer.start(createDecision(this.#answer));
     if (this.#parameters.fault === "error_event" && stopAfter === 0) opening = "";
     await play({

@@ -16,7 +16,10 @@ import { refuseWith, sendJson } from "./replies.ts";
 import { sendBroken, serveChat, strike } from "./served-chat.ts";
 
 const BODY_BYTES_MAX = 64 * 1024 * 1024;
-/** Longer than clients keep idle connections, so that no request meets a connection that is being closed. */
+/**
+ * Longer than clients keep idle connections, so that no request meets a connection that is being
+ * closed.
+ */
 const KEEP_ALIVE_MS = 120_000;
 
 /** Where and how the simulated engine is served. */
@@ -50,8 +53,9 @@ export interface SimStats {
 }
 
 /**
- * Serves the simulated engine over HTTP in the dialects of OpenAI (`/v1/chat/completions`, `/v1/embeddings`) and Anthropic
- * (`/v1/messages`, `/v1/messages/count_tokens`), with `/v1/models` and `/sim/stats` beside. Any credential will do.
+ * Serves the simulated engine over HTTP in the dialects of OpenAI (`/v1/chat/completions`,
+ * `/v1/embeddings`) and Anthropic (`/v1/messages`, `/v1/messages/count_tokens`), with `/v1/models`
+ * and `/sim/stats` beside. Any credential will do.
  */
 export async function startSimServer(options: SimServerOptions): Promise<SimServer> {
   const served = new SimRequests(options.clock, options.random ?? createSeededRandom(1));

@@ -17,8 +17,9 @@ export interface SimToolCall {
 }
 
 /**
- * The tools that the engine calls: when the request demands it, or when the parameter `tool_calls` says how many. An answer
- * to a tool's result is text unless a call is demanded, so that agents come to an end. Throws INVALID_REQUEST.
+ * The tools that the engine calls: when the request demands it, or when the parameter `tool_calls`
+ * says how many. An answer to a tool's result is text unless a call is demanded, so that agents
+ * come to an end. Throws INVALID_REQUEST.
  */
 export function planToolCalls(chat: Chat, parameters: SimParameters, seed: number): SimToolCall[] {
   const candidates = selectTools(chat);

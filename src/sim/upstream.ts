@@ -30,8 +30,8 @@ import { createResponse, listSteps, type SimStep } from "./steps.ts";
 const NO_HEADERS: UpstreamHeaders = {};
 
 /**
- * The simulated engine as an upstream within this process, without a socket. `random` decides by `fault_rate` whether a
- * request meets its fault; all else follows from the request.
+ * The simulated engine as an upstream within this process, without a socket. `random` decides by
+ * `fault_rate` whether a request meets its fault; all else follows from the request.
  */
 export function createSimUpstream(clock: Clock, random: Random): Upstream {
   return {
@@ -68,7 +68,8 @@ class SimChat {
     const { model, parameters } = settle(readFor(target, chat.providerOptions), random);
     const answer = answerChat(model, chat, parameters);
     await passHeaders(this.#clock, parameters, this.#attempt);
-    // Until the answer is whole, what an end would leave to pay for is an estimate of what was produced.
+    // Until the answer is whole, what an end would leave to pay for is an estimate of what was
+    // produced.
     this.#note(answer, 0);
     await waitFor(this.#clock, planDelays(parameters).firstTokenMs, this.#attempt.cancellation);
     if (this.#ask.stream) await this.#stream(answer, parameters);

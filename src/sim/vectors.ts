@@ -5,8 +5,9 @@ const FNV_OFFSET = 0x811c9dc5;
 const FNV_PRIME = 0x01000193;
 
 /**
- * A unit vector for a text: its words and the runs of three characters within them, hashed into `dimensions` buckets with
- * a sign each. Texts that share words and spellings are near each other; the same text always has the same vector.
+ * A unit vector for a text: its words and the runs of three characters within them, hashed into
+ * `dimensions` buckets with a sign each. Texts that share words and spellings are near each other;
+ * the same text always has the same vector.
  */
 export function embedText(text: string, dimensions: number): Float32Array {
   const vector = new Float32Array(dimensions);

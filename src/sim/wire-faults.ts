@@ -12,8 +12,8 @@ export function resetConnection(response: ServerResponse): void {
 }
 
 /**
- * Cuts text in pieces whose seams lie within characters, where there are characters of several bytes, so that whoever decodes
- * each read of its own sees broken ones.
+ * Cuts text in pieces whose seams lie within characters, where there are characters of several
+ * bytes, so that whoever decodes each read of its own sees broken ones.
  */
 export function splitWithinCharacters(text: string): Buffer[] {
   const bytes = Buffer.from(text);
@@ -38,7 +38,9 @@ export function dropLastFrame(frames: string): string {
   return end < 0 ? "" : frames.slice(0, end + 2);
 }
 
-/** SSE frames of an upstream that counts nothing: no usage in any, and none that carried only usage. */
+/**
+ * SSE frames of an upstream that counts nothing: no usage in any, and none that carried only usage.
+ */
 export function dropUsage(frames: string): string {
   if (!frames.includes('"usage"')) return frames;
   return frames.split("\n\n").map(dropUsageOfFrame).join("");

@@ -1,0 +1,115 @@
+import type net from "node:net";
+import { afterEach, describe, expect, it } from "vitest";
+import { VirtualClock } from "../mesh/virtual-clock.ts";
+import { createHttpUpstream } from "./http-upstream.ts";
+import {
+  askOpenai,
+  createTarget,
+  DONE,
+  dialects,
+  type RawServer,
+  STREAM_END,
+  STREAM_HEAD,
+  startChat,
+  startRawServer,
+  writeAnswer,
+  writeChunk,
+  writeDelta,
+  writeFinish,
+  writeResponse,
+} from "./trial.fixture.ts";
+
+const clock = new VirtualClock();
+const upstream = createHttpUpstream({ clock, dialects });
+const servers: RawServer[] = [];
+
+afterEach(async () => {
+  for (const server of servers.splice(0)) await server.close();
+});
+
+describe("createHttpUpstream(): cancellation and backpressure", () => {
+  it("closes the connection within 100 ms of a cancel, and says what was used", async () => {
+    const server = await serve((socket) => {
+      socket.write(STREAM_HEAD);
+      socket.write(writeChunk(writeDelta("some content")));
+    });
+    const trial = startChat(upstream, createTarget(server.url), askOpenai({ stream: true }));
+    await until(() => trial.chunks.length > 0);
+    const closed = new Promise((resolve) => server.sockets[0]?.once("close", resolve));
+    const cause = new Error("gone");
+    const startedMs = performance.now();
+    trial.attempt.cancellation.cancel(cause);
+    await expect(trial.done).rejects.toBe(cause);
+    await closed;
+    expect(performance.now() - startedMs).toBeLessThan(100);
+    expect(trial.attempt.partial).toMatchObject({ estimated: true });
+  });
+
+  it("closes the connection when cancelled before the headers", async () => {
+    const server = await serve(() => {});
+    const trial = startChat(upstream, createTarget(server.url), askOpenai());
+    await until(() => server.requests.length > 0);
+    const closed = new Promise((resolve) => server.sockets[0]?.once("close", resolve));
+    const cause = new Error("gone");
+    trial.attempt.cancellation.cancel(cause);
+    await expect(trial.done).rejects.toBe(cause);
+    await closed;
+    expect(trial.attempt.partial).toBeUndefined();
+  });
+
+  it("sends nothing when cancelled before there is a connection", async () => {
+    const server = await serve((socket) => socket.write(writeResponse(200, writeAnswer("x"))));
+    const trial = startChat(upstream, createTarget(server.url), askOpenai());
+    const cause = new Error("gone");
+    trial.attempt.cancellation.cancel(cause);
+    await expect(trial.done).rejects.toBe(cause);
+    await startChat(upstream, createTarget(server.url), askOpenai()).done;
+    expect(server.requests).toHaveLength(1);
+  });
+
+  it("stops reading while the sink is behind, and loses nothing", async () => {
+    const frame = writeChunk(writeDelta("x".repeat(32_000)));
+    const frames = 3000;
+    let sent = 0;
+    const server = await serve((socket) => {
+      socket.write(STREAM_HEAD);
+      const more = () => {
+        while (sent < frames) {
+          sent++;
+          if (!socket.write(frame)) return;
+        }
+        socket.off("drain", more);
+        socket.write(Buffer.concat([writeChunk(writeFinish() + DONE), Buffer.from(STREAM_END)]));
+      };
+      socket.on("drain", more);
+      more();
+    });
+    const ask = askOpenai({ stream: true, stream_options: { include_usage: true } });
+    const trial = startChat(upstream, createTarget(server.url), ask, true);
+    await until(() => trial.chunks.length > 0);
+    await settle(300);
+    // What fits into the kernel's buffers on both sides goes out; of 96 MB that is little.
+    expect(sent).toBeLessThan(frames / 3);
+    expect(trial.chunks).toHaveLength(1);
+    trial.release();
+    await trial.done;
+    expect(trial.wire()).toHaveLength(
+      frames * writeDelta("x".repeat(32_000)).length + writeFinish().length,
+    );
+  });
+});
+
+async function serve(answer: (socket: net.Socket, request: string) => void): Promise<RawServer> {
+  const server = await startRawServer(answer);
+  servers.push(server);
+  return server;
+}
+
+/** Waits for what real sockets do in their own time. */
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await settle(1);
+}
+
+function settle(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
