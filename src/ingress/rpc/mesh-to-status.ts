@@ -40,8 +40,8 @@ export function encodeGrpcMessage(text: string): string {
 /** Printable ASCII without the percent sign. */
 const PRINTABLE = /^[\x20-\x24\x26-\x7e]*$/;
 
-/** gRPC clients refuse trailers beyond 8 KiB by default; the text travels in them up to three times. */
-const MESSAGE_CHARS_MAX = 1000;
+/** Some gRPC clients refuse trailers beyond 8 KiB, and the text travels in them up to three times, encoded. */
+const MESSAGE_BYTES_MAX = 900;
 
 /** The error with all that its caller may know: the request's id and the vendor's own words for the fault. */
 function tellCaller(error: MeshError, requestId: string): MeshError {
@@ -57,8 +57,11 @@ function tellCaller(error: MeshError, requestId: string): MeshError {
 }
 
 function limit(text: string): string {
-  if (text.length <= MESSAGE_CHARS_MAX) return text;
-  return `${text.slice(0, MESSAGE_CHARS_MAX - 1).toWellFormed()}…`;
+  if (text.length * 3 <= MESSAGE_BYTES_MAX) return text;
+  const bytes = Buffer.from(text);
+  if (bytes.length <= MESSAGE_BYTES_MAX) return text;
+  // A character that was cut in two has become U+FFFD.
+  return `${bytes.toString("utf8", 0, MESSAGE_BYTES_MAX).replace(/\ufffd$/, "")}…`;
 }
 
 /** Base64 without padding, as the gRPC protocol wants it of senders. */
