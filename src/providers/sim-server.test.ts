@@ -92,6 +92,7 @@ describe("createHttpUpstream() with the simulated engine", () => {
       await expect(trial.done).rejects.toThrow("gone");
       while (server.stats().aborted === before) await turn();
       expect(Number(server.stats().lastAbortWallMs) - startedWallMs).toBeLessThan(100);
+      expect(trial.attempt.partial?.inputTokens).toBeGreaterThan(0);
       expect(trial.attempt.partial?.outputTokens).toBeGreaterThan(0);
     }
   });

@@ -46,7 +46,8 @@ export async function serveChat(served: ServedChat): Promise<void> {
   if (ask.stream) return await new ServedStream(served, answer).run(firstTokenMs);
   await waitFor(served.clock, firstTokenMs, served.cancellation);
   await waitForTokens(served, answer);
-  const body = dialect.client.writeAnswer(createResponse(answer, true));
+  const decision = createDecision(answer);
+  const body = dialect.client.writeAnswer({ ...createResponse(answer, true), decision });
   sendBroken(response, parameters, body);
 }
 
@@ -125,7 +126,7 @@ class ServedStream {
     const stopAfter = planBreak(this.#parameters);
     // What opens the stream goes out with the first content; an error as the first event stands
     // alone.
-    let opening = writer.start(createDecision(this.#answer));
+    let opening = this.#countPrompt(writer.start(createDecision(this.#answer)));
     if (this.#parameters.fault === "error_event" && stopAfter === 0) opening = "";
     await play({
       clock,
@@ -175,6 +176,15 @@ class ServedStream {
         await waitFor(clock, RESET_DELAY_MS, cancellation);
         resetConnection(response);
     }
+  }
+
+  /** Anthropic tells the prompt's tokens in its first frame, which doors write before they know. */
+  #countPrompt(opening: string): string {
+    const { inputTokens, cacheReadTokens } = this.#answer.usage;
+    return opening.replace(
+      '"usage":{"input_tokens":0',
+      `"usage":{"input_tokens":${inputTokens},"cache_read_input_tokens":${cacheReadTokens}`,
+    );
   }
 
   /** Resolves once the client has taken enough for more; undefined means at once. */

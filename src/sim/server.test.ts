@@ -21,6 +21,7 @@ describe("startSimServer(): the OpenAI client", () => {
       messages: [user("Grüße 🌊")],
     });
     expect(answer.choices[0]?.message.content).toBe("Grüße 🌊");
+    expect(answer.id).toMatch(/sim-[0-9a-f]{8}$/);
     expect(answer.choices[0]?.finish_reason).toBe("stop");
     expect(answer.usage).toMatchObject({ prompt_tokens: 3, completion_tokens: 3, total_tokens: 6 });
   });
@@ -117,6 +118,13 @@ describe("startSimServer(): the Anthropic client", () => {
     const answer = await anthropic().messages.stream(ask).finalMessage();
     expect(answer.content).toMatchObject([{ type: "text", text: "Grüße 🌊" }]);
     expect(answer.usage.output_tokens).toBe(3);
+  });
+
+  it("learns the prompt's tokens from the first frame", async () => {
+    const stream = await anthropic().messages.create({ ...ask, stream: true });
+    for await (const event of stream) {
+      if (event.type === "message_start") expect(event.message.usage.input_tokens).toBe(3);
+    }
   });
 
   it("gets a tool call from a stream", async () => {
