@@ -1,5 +1,5 @@
 import type { RequestRecord } from "../../gen/weir/admin/v1/record_pb.ts";
-import type { Clock, Timer } from "../mesh/clock.ts";
+import { type Clock, pause, type Timer } from "../mesh/clock.ts";
 import type { Disk } from "./disk.ts";
 import { appendFrame } from "./frame.ts";
 import { createGroup, type Group, joinCarried, recycleWriter } from "./journal-group.ts";
@@ -83,16 +83,20 @@ export class JournalWriter {
     }
   }
 
-  /** Writes what is gathered, makes it durable and closes the file. */
+  /** Writes what is gathered, makes it durable and closes the file; a disk that hangs is not waited for. */
   async close(): Promise<void> {
+    await Promise.race([this.#finish(), pause(this.#options.clock, CLOSE_MS)]);
+    this.#ticker.cancel();
+    this.#failure = "it is closed";
+  }
+
+  async #finish(): Promise<void> {
     while (this.#busySinceMs !== undefined || this.#gathered.records > 0) {
       if (this.#busySinceMs === undefined) this.#flush();
       if (this.#busySinceMs !== undefined) await this.#becomesIdle();
     }
-    this.#ticker.cancel();
     this.#begin();
     await this.#sealFile();
-    this.#failure = "it is closed";
   }
 
   /**
@@ -127,11 +131,11 @@ export class JournalWriter {
       if (error === null) {
         file.segment.size += bytes.length;
         this.#unsynced = true;
-        this.#options.segments.forget(carried);
+        // After a stall all of it is in memory too; readers may have passed this file.
+        if (!group.released) this.#options.segments.forget(carried);
         this.#finishGroup(group);
       } else {
         this.#fail(error.message);
-        // A stall has put it into memory already.
         if (!group.released) this.#keepInMemory(group);
       }
       this.#afterWrite(file);
@@ -224,6 +228,8 @@ export class JournalWriter {
   #stall(): void {
     this.#fail(`it takes longer than ${LATE_MS / 1000} s`);
     this.late += (this.#underWay?.records ?? 0) + this.#gathered.records;
+    // Readers shall go on to what is in memory.
+    if (this.#file !== undefined) this.#file.segment.sealed = true;
     if (this.#underWay !== undefined) this.#keepInMemory(this.#underWay);
     this.#flush();
   }
@@ -293,3 +299,4 @@ const GATHER_MS = 1;
 const TICK_MS = 250;
 const LATE_MS = 1000;
 const PROBE_MS = 1000;
+const CLOSE_MS = 5000;

@@ -136,6 +136,7 @@ function createJournal(parts: Parts): Journal {
       await writer.close();
       // Nothing is left to send: spare the ledger the same records after the next start.
       if (segments.pendingBytes === 0) segments.committed(AFTER_ALL);
+      await segments.removed();
       await parts.release();
     },
   };

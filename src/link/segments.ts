@@ -51,6 +51,7 @@ export class Segments {
   #nextId = 1;
   #nextName = 1;
   #memoryBytes = 0;
+  readonly #removing = new Set<Promise<void>>();
   #committed = journalBegin;
   /** Records that were lost because neither disk nor memory had room for them. */
   dropped = 0;
@@ -140,6 +141,11 @@ export class Segments {
     this.#removeFile(segment);
   }
 
+  /** Resolves when all files that are to go are gone: the directory may have another owner then. */
+  async removed(): Promise<void> {
+    await Promise.all(this.#removing);
+  }
+
   /** Reads on from a place; no records means that there is nothing new. */
   async read(after: JournalPosition, limits: FrameLimits): Promise<JournalBatch> {
     let place = after;
@@ -223,10 +229,14 @@ export class Segments {
   #removeFile(segment: Segment): void {
     const { path } = segment;
     if (path === undefined) return;
-    this.#options.disk.remove(path).catch((error: unknown) => {
-      // It stays, is sent again after the next start, and the ledger leaves out what it has.
-      this.#options.log.warn({ error, path }, "a journal file cannot be removed");
-    });
+    const removing = this.#options.disk
+      .remove(path)
+      .catch((error: unknown) => {
+        // It stays, is sent again after the next start, and the ledger leaves out what it has.
+        this.#options.log.warn({ error, path }, "a journal file cannot be removed");
+      })
+      .finally(() => this.#removing.delete(removing));
+    this.#removing.add(removing);
   }
 }
 
