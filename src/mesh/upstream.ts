@@ -29,6 +29,7 @@ export interface Attempt {
   /**
    * What the upstream has produced when an attempt ends early, as far as it can be told: written by the upstream before it
    * rejects, `estimated` unless the vendor counted. Undefined means that nothing was billed.
+   * Written too when a whole answer ends well and the upstream has counted nothing.
    */
   partial: Usage | undefined;
   /** Told once the upstream has answered with headers. */

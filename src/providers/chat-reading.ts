@@ -18,6 +18,7 @@ export class ChatReading implements AnswerReading<UpstreamEnd> {
   readonly #ask: ChatAsk;
   readonly #sink: UpstreamSink;
   #reader: StreamReader | undefined;
+  #whole: ChatChunk | undefined;
 
   constructor(vendor: ChatVendorSide, ask: ChatAsk, sink: UpstreamSink) {
     this.#vendor = vendor;
@@ -31,6 +32,7 @@ export class ChatReading implements AnswerReading<UpstreamEnd> {
 
   readWhole(body: Buffer): UpstreamEnd {
     const { chunk, end } = this.#vendor.readAnswer(body, this.#ask);
+    this.#whole = chunk;
     this.#sink.chunk(this.#ask.stream ? asStreamed(chunk) : chunk);
     return end;
   }
@@ -45,10 +47,31 @@ export class ChatReading implements AnswerReading<UpstreamEnd> {
     return new StreamBody(flow, this.#sink, this.#reader, succeed);
   }
 
-  /** A whole answer that broke off is estimated like a stream of which nothing was seen. */
+  /**
+   * An estimate for an answer that nobody counted, be it that it broke off or that the upstream does
+   * not count. A whole answer that broke off is estimated like a stream of which nothing was seen.
+   */
   partialUsage(): Usage {
-    return (this.#reader ?? this.#vendor.createStreamReader(this.#ask)).partialUsage();
+    if (this.#reader !== undefined) return this.#reader.partialUsage();
+    const usage = this.#vendor.createStreamReader(this.#ask).partialUsage();
+    return { ...usage, outputTokens: usage.outputTokens + estimateTokens(this.#whole) };
   }
+}
+
+const BYTES_A_TOKEN = 4;
+
+/** Tokens of what a caller sees of an answer. */
+function estimateTokens(whole: ChatChunk | undefined): number {
+  const answer = whole?.answer?.();
+  if (answer === undefined) return 0;
+  let bytes = 0;
+  for (const event of explodeAnswer(answer)) {
+    if (event.case === "toolCallArgumentsDelta") bytes += Buffer.byteLength(event.value.arguments);
+    else if (event.case === "textDelta" || event.case === "reasoningDelta") {
+      bytes += Buffer.byteLength(event.value.text);
+    }
+  }
+  return Math.ceil(bytes / BYTES_A_TOKEN);
 }
 
 /**

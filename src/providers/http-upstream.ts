@@ -58,7 +58,11 @@ export function createHttpUpstream(options: HttpUpstreamOptions): HttpUpstream {
     chat: async (target, ask, sink, attempt) => {
       const { vendor } = selectChat(dialects, target);
       const request = vendor.writeRequest(ask, target, attempt.warnings);
-      return send({ target, request, attempt, reading: new ChatReading(vendor, ask, sink) });
+      const reading = new ChatReading(vendor, ask, sink);
+      const end = await send({ target, request, attempt, reading });
+      // An upstream that counts nothing must not be free of charge.
+      if (end.usage === undefined) attempt.partial = reading.partialUsage();
+      return end;
     },
     embed: async (target, ask, attempt) => {
       const dialect = selectEmbed(dialects, target);

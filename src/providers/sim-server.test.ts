@@ -144,8 +144,12 @@ describe("createHttpUpstream() with the simulated engine", () => {
   });
 
   it("does without usage, and without a last frame where the finish has come", async () => {
-    const silent = await chat("openai", "text?fault=no_usage", askOpenai({ stream: true })).done;
-    expect(silent.usage).toBeUndefined();
+    for (const stream of [true, false]) {
+      const silent = chat("openai", "text?fault=no_usage", askOpenai({ stream }));
+      expect((await silent.done).usage).toBeUndefined();
+      // The 64 tokens that came are estimated, so that they are not free.
+      expect(silent.attempt.partial?.outputTokens).toBeGreaterThanOrEqual(60);
+    }
     const cut = await chat("openai", "text?fault=no_done", askOpenai({ stream: true })).done;
     expect(cut.finish.reason).toBe(FinishReason.STOP);
   });

@@ -74,11 +74,12 @@ class SimChat {
     await waitFor(this.#clock, planDelays(parameters).firstTokenMs, this.#attempt.cancellation);
     if (this.#ask.stream) await this.#stream(answer, parameters);
     else await this.#answerWhole(answer, parameters);
-    this.#attempt.partial = undefined;
     const { id, choices, usage } = answer;
+    const counts = parameters.fault !== "no_usage";
+    this.#attempt.partial = counts ? undefined : { ...usage, estimated: true };
     return {
       finish: choices[0]?.finish ?? NO_FINISH,
-      usage: parameters.fault === "no_usage" ? undefined : usage,
+      usage: counts ? usage : undefined,
       upstreamId: id,
       modelVersion: `sim-${model}`,
     };
