@@ -4,11 +4,15 @@ import type { Clock } from "../mesh/clock.ts";
 import { pricesAt } from "./conditional.ts";
 import { mapPrice } from "./price.ts";
 
-/** What is publicly known of the models of vendors. The data is part of the release and is never fetched. */
+/**
+ * What is publicly known of the models of vendors. The data is part of the release and is never
+ * fetched.
+ */
 export interface Catalogue {
   /**
-   * The list price that is in force today; undefined when the vendor or the model is not known, or is charged by something
-   * that Weir does not count, such as hours of audio. Of prices that depend on the time of day the dearest is taken.
+   * The list price that is in force today; undefined when the vendor or the model is not known, or
+   * is charged by something that Weir does not count, such as hours of audio. Of prices that depend
+   * on the time of day the dearest is taken.
    */
   findPrice(question: CatalogueQuestion): Price | undefined;
   /** What else is known of a model; undefined when it is unknown. */
@@ -84,7 +88,10 @@ function lookUp(question: CatalogueQuestion, wallMs: number): Entry {
   };
 }
 
-/** By name, else by base URL; never by the model's name alone, since an engine of our own may serve any name. */
+/**
+ * By name, else by base URL; never by the model's name alone, since an engine of our own may serve
+ * any name.
+ */
 function findVendor({ catalogue, baseUrl }: CatalogueQuestion): string | undefined {
   if (catalogue !== "") {
     const named = findProvider({ providerId: vendorAliases.get(catalogue) ?? catalogue });

@@ -1,8 +1,9 @@
 import type { ConditionalPrice, ModelPrice } from "@pydantic/genai-prices";
 
 /**
- * The prices in force at a time. A start date counts from midnight UTC; the last that has begun wins. Where hours of the
- * day have their own prices the dearest is taken: a budget must not depend on the hour in which a snapshot was compiled.
+ * The prices in force at a time. A start date counts from midnight UTC; the last that has begun
+ * wins. Where hours of the day have their own prices the dearest is taken: a budget must not depend
+ * on the hour in which a snapshot was compiled.
  */
 export function pricesAt(prices: ModelPrice | ConditionalPrice[], wallMs: number): ModelPrice {
   if (!Array.isArray(prices)) return prices;

@@ -2,8 +2,8 @@ import type { ModelPrice } from "@pydantic/genai-prices";
 import type { Price, PriceTier } from "../../gen/weir/v1/usage_pb.ts";
 
 /**
- * A catalogue's price, in US dollars, as Weir's, in whole nano-USD. Undefined when it names no price for tokens: then it is
- * charged by something that Weir does not count.
+ * A catalogue's price, in US dollars, as Weir's, in whole nano-USD. Undefined when it names no
+ * price for tokens: then it is charged by something that Weir does not count.
  */
 export function mapPrice(prices: ModelPrice): Price | undefined {
   if (!tokenKeys.some((key) => prices[key] !== undefined)) return undefined;
@@ -13,7 +13,8 @@ export function mapPrice(prices: ModelPrice): Price | undefined {
 /** US dollars for a million tokens → nano-USD for a million tokens, the nearest whole number. */
 export function parseNanoUsd(usd: number): bigint {
   if (!Number.isFinite(usd) || usd < 0) throw new Error(`${usd} is not a price`);
-  // toFixed writes the double's own decimal digits, rounded; a multiplication by 1e9 would round twice.
+  // toFixed writes the double's own decimal digits, rounded; a multiplication by 1e9 would round
+  // twice.
   return BigInt(usd.toFixed(9).replace(".", ""));
 }
 

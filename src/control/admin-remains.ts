@@ -4,8 +4,8 @@ import { hasPassed } from "./caller.ts";
 import { rootTeam, type World } from "./world.ts";
 
 /**
- * Throws FAILED_PRECONDITION when a write would take the last key away that may do everything: nobody could come in again
- * to mend it.
+ * Throws FAILED_PRECONDITION when a write would take the last key away that may do everything:
+ * nobody could come in again to mend it.
  */
 export function assertAdminRemains(
   world: World,
@@ -21,7 +21,8 @@ export function assertAdminRemains(
   }
   throw new MeshError(
     "FAILED_PRECONDITION",
-    `${key.name} is the last key of a platform admin: nobody could administer Weir any more. Create another first.`,
+    `${key.name} is the last key of a platform admin: nobody could administer Weir any more. ` +
+      "Create another first.",
   );
 }
 

@@ -5,7 +5,14 @@ import { AdminService } from "../../gen/weir/admin/v1/admin_service_pb.ts";
 import { Strategy } from "../../gen/weir/admin/v1/model_pb.ts";
 import { AccessRuleSchema, MatchSchema } from "../../gen/weir/admin/v1/policy_pb.ts";
 import { MetaSchema, Role } from "../../gen/weir/admin/v1/team_pb.ts";
-import { adminSecret, messageOf, openTrial, reasonOf, type Trial } from "./trial.fixture.ts";
+import {
+  adminSecret,
+  messageOf,
+  openTrial,
+  reasonOf,
+  reasonsOf,
+  type Trial,
+} from "./trial.fixture.ts";
 
 let trial: Trial;
 let admin: Client<typeof AdminService>;
@@ -195,7 +202,7 @@ describe("references", () => {
       admin.createModel({ model: { name: "models/x", targets: [{ provider: "providers/no" }] } }),
       admin.createModel({ model: { name: "models/x", aliasOf: "none" } }),
     ];
-    for (const call of nowhere) expect(await reasonOf(call)).toBe("FAILED_PRECONDITION");
+    expect(await reasonsOf(nowhere)).toEqual(nowhere.map(() => "FAILED_PRECONDITION"));
   });
 
   it("refuses aliases that go round", async () => {

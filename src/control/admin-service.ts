@@ -15,7 +15,10 @@ export interface AdminContext extends ResourceContext {
   readonly registry: ProxyRegistry;
 }
 
-/** The RPCs that edit resources: each names its kind and its field; what they do is written once, in resources.ts. */
+/**
+ * The RPCs that edit resources: each names its kind and its field; what they do is written once, in
+ * resources.ts.
+ */
 export function createAdminService(
   context: AdminContext,
   guard: Guard,

@@ -49,8 +49,9 @@ export interface FirstKey {
 }
 
 /**
- * Fills an empty store, as one revision; leaves any other as it is. Two instances at once: one does it, the other finds it
- * done. Throws INVALID_REQUEST for a weak WEIR_ADMIN_KEY or WEIR_BOOTSTRAP_KEY, and StoreError.
+ * Fills an empty store, as one revision; leaves any other as it is. Two instances at once: one does
+ * it, the other finds it done. Throws INVALID_REQUEST for a weak WEIR_ADMIN_KEY or
+ * WEIR_BOOTSTRAP_KEY, and StoreError.
  */
 export async function bootstrap(
   context: { readonly store: Store; readonly clock: Clock },
@@ -102,13 +103,16 @@ function readSecret(env: Environment, variable: string, wallMs: number): GivenSe
   } catch (cause) {
     throw new MeshError(
       "INVALID_REQUEST",
-      `${variable} must be \`wk_\` and at least 32 of A-Z, a-z, 0-9, - and _, at most 512 characters in all.`,
+      `${variable} must be \`wk_\` and at least 32 of A-Z, a-z, 0-9, - and _, at most 512 ` +
+        "characters in all.",
       { cause },
     );
   }
 }
 
-/** Every later start: keys in the environment that are not those of the store are only mentioned. */
+/**
+ * Every later start: keys in the environment that are not those of the store are only mentioned.
+ */
 async function compareKeys(
   store: Store,
   keys: { readonly admin: GivenSecret; readonly first: GivenSecret },
@@ -122,7 +126,8 @@ async function compareKeys(
     const owner = await store.findKeyBySecret(hashSecret(secret.text));
     if (owner === undefined) {
       notes.push(
-        `${variable} is not the secret of any key here: it counts at the first start only. Use RotateKey on ${name}.`,
+        `${variable} is not the secret of any key here: it counts at the first start only. Use ` +
+          `RotateKey on ${name}.`,
       );
     } else if (owner.name !== name) {
       notes.push(`${variable} is the secret of ${owner.name}, not of ${name}.`);

@@ -25,7 +25,9 @@ export interface Heard {
 
 const LISTENERS_MAX = 256;
 const QUEUE_MAX = 1000;
-/** A proxy sends records again until they are committed; so many are remembered to tell each once. */
+/**
+ * A proxy sends records again until they are committed; so many are remembered to tell each once.
+ */
 const RECENT_MAX = 10_000;
 
 export function createBroadcast(): Broadcast {

@@ -20,8 +20,8 @@ export interface Caller {
 const SECRET_LENGTH_MAX = 512;
 
 /**
- * The caller by its key: `authorization: Bearer wk_…`, else `x-api-key`. Throws CREDENTIAL_MISSING, CREDENTIAL_UNKNOWN,
- * CREDENTIAL_EXPIRED, CREDENTIAL_DISABLED.
+ * The caller by its key: `authorization: Bearer wk_…`, else `x-api-key`. Throws CREDENTIAL_MISSING,
+ * CREDENTIAL_UNKNOWN, CREDENTIAL_EXPIRED, CREDENTIAL_DISABLED.
  */
 export function identifyCaller(world: World, headers: Headers, wallMs: number): Caller {
   const credential = readCredential(headers);

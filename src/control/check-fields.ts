@@ -48,7 +48,9 @@ export function checkPatterns(field: string, patterns: readonly string[]): void 
   }
 }
 
-/** Headers that Weir lays on upstream calls. Credentials and what frames a message are not for here. */
+/**
+ * Headers that Weir lays on upstream calls. Credentials and what frames a message are not for here.
+ */
 export function checkHeaders(field: string, headers: Readonly<Record<string, string>>): void {
   checkCount(field, Object.keys(headers).length, 50);
   for (const [name, value] of Object.entries(headers)) {

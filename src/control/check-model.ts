@@ -20,7 +20,10 @@ import type { World } from "./world.ts";
 const ALIAS_DEPTH_MAX = 8;
 const HOUR_MS = 3_600_000;
 
-/** Checks a model as it would be. Returns warnings; throws INVALID_REQUEST, FAILED_PRECONDITION or UNIMPLEMENTED. */
+/**
+ * Checks a model as it would be. Returns warnings; throws INVALID_REQUEST, FAILED_PRECONDITION or
+ * UNIMPLEMENTED.
+ */
 export function checkModel(model: Model, world: World): string[] {
   checkNaming("model", model);
   refuseUnbuiltModel(model);
@@ -119,7 +122,8 @@ function checkFallbacks(model: Model, world: World): string[] {
       const serving = findServing([...others, model], name);
       if (serving === undefined) throw missing(field, `models/${name}`);
       if (serving.fallbacks.some((each) => `models/${each}` === model.name)) {
-        // Allowed: a request tries each target once, and does not follow the fallbacks of its fallbacks.
+        // Allowed: a request tries each target once, and does not follow the fallbacks of its
+        // fallbacks.
         warnings.push(`${model.name} and ${serving.name} name each other as fallbacks.`);
       }
     }

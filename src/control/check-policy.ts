@@ -13,7 +13,10 @@ import { teamOf } from "./kinds.ts";
 import { refuseUnbuiltPolicy } from "./not-yet.ts";
 import type { World } from "./world.ts";
 
-/** Checks a policy as it would be. Returns warnings; throws INVALID_REQUEST, FAILED_PRECONDITION or UNIMPLEMENTED. */
+/**
+ * Checks a policy as it would be. Returns warnings; throws INVALID_REQUEST, FAILED_PRECONDITION or
+ * UNIMPLEMENTED.
+ */
 export function checkPolicy(policy: Policy, world: World): string[] {
   checkNaming("policy", policy);
   refuseUnbuiltPolicy(policy);
@@ -80,7 +83,8 @@ function checkAccess(rule: AccessRule, isTeams: boolean, world: World): string[]
   }
   if (isTeams && rule.allowModels.length > 0) {
     warnings.push(
-      "A team's policy only tightens: what it allows must be allowed by a policy of the platform too.",
+      "A team's policy only tightens: what it allows must be allowed by a policy of the " +
+        "platform too.",
     );
   }
   return warnings;

@@ -4,9 +4,18 @@ import { hasPassed } from "./caller.ts";
 import { checkCount, checkNaming, checkPatterns, quote, refuse } from "./check-fields.ts";
 import { teamKind, teamOf, userKind } from "./kinds.ts";
 import { describeRole } from "./permissions.ts";
-import { listAncestors, parentOf, rootTeam, TEAM_DEPTH_MAX, type World } from "./world.ts";
+import {
+  listAncestors,
+  listSubtree,
+  parentOf,
+  rootTeam,
+  TEAM_DEPTH_MAX,
+  type World,
+} from "./world.ts";
 
-/** Checks a team as it would be. Returns warnings; throws INVALID_REQUEST or FAILED_PRECONDITION. */
+/**
+ * Checks a team as it would be. Returns warnings; throws INVALID_REQUEST or FAILED_PRECONDITION.
+ */
 export function checkTeam(team: Team, world: World): string[] {
   checkNaming("team", team);
   checkCount("team.members", team.members.length, 10_000);
@@ -72,9 +81,19 @@ function checkParent(team: Team, world: World): void {
   if (parent === team.name || above.some((each) => each.name === team.name)) {
     refuse("team.parent", `${parent} is below ${team.name}: teams would go round in a circle.`);
   }
-  if (above.length >= TEAM_DEPTH_MAX - 1) {
+  if (above.length + heightOf(world, team.name) > TEAM_DEPTH_MAX) {
     refuse("team.parent", `The tree would be deeper than ${TEAM_DEPTH_MAX} teams.`);
   }
+}
+
+/** How many levels a team and what is below it take; 1 for a new team. */
+function heightOf(world: World, team: string): number {
+  const depth = listAncestors(world, team).length;
+  let height = 1;
+  for (const below of listSubtree(world, team)) {
+    height = Math.max(height, listAncestors(world, below).length - depth + 1);
+  }
+  return height;
 }
 
 function requireUser(field: string, user: string, world: World): void {

@@ -6,7 +6,10 @@ import { StoreError } from "../store/store.ts";
 /** Told of what callers are not told. */
 export type FaultListener = (text: string) => void;
 
-/** Whatever an RPC threw, as connect sends it, with google.rpc details. Faults of ours go to `onFault`. */
+/**
+ * Whatever an RPC threw, as connect sends it, with google.rpc details. Faults of ours go to
+ * `onFault`.
+ */
 export function toConnectError(thrown: unknown, onFault: FaultListener): ConnectError {
   if (thrown instanceof ConnectError) return thrown;
   const error = thrown instanceof StoreError ? createStoreFault(thrown) : asMeshError(thrown);

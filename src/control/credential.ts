@@ -4,8 +4,9 @@ import { MeshError } from "../mesh/errors.ts";
 import type { Sealer } from "./sealer.ts";
 
 /**
- * Callers see a sealed secret as empty bytes; when these come back, the secret stays. Puts the one of `current` in their
- * place. Throws INVALID_REQUEST when there is none, or when sealed bytes came from outside.
+ * Callers see a sealed secret as empty bytes; when these come back, the secret stays. Puts the one
+ * of `current` in their place. Throws INVALID_REQUEST when there is none, or when sealed bytes came
+ * from outside.
  */
 export function restoreCredential(provider: Provider, current: Provider | undefined): void {
   const source = provider.credential?.source;
@@ -17,12 +18,16 @@ export function restoreCredential(provider: Provider, current: Provider | undefi
   }
   throw new MeshError(
     "INVALID_REQUEST",
-    "A sealed secret cannot be written. Give `secret`, `env` or `file`; empty `sealed` keeps the secret that is there.",
+    "A sealed secret cannot be written. Give `secret`, `env` or `file`; empty `sealed` keeps " +
+      "the secret that is there.",
     { field: "provider.credential.sealed" },
   );
 }
 
-/** Seals a readable secret. One that is sealed in `current` already stays as it is, so that nothing has changed. */
+/**
+ * Seals a readable secret. One that is sealed in `current` already stays as it is, so that nothing
+ * has changed.
+ */
 export function sealCredential(
   provider: Provider,
   current: Provider | undefined,
@@ -39,7 +44,10 @@ export function sealCredential(
   provider.credential = create(CredentialSchema, { source: { case: "sealed", value } });
 }
 
-/** The provider with its secret readable, for the link. Throws FAILED_PRECONDITION when it cannot be opened. */
+/**
+ * The provider with its secret readable, for the link. Throws FAILED_PRECONDITION when it cannot be
+ * opened.
+ */
 export function openCredential(provider: Provider, sealer: Sealer): Provider {
   const source = provider.credential?.source;
   if (source?.case !== "sealed") return provider;

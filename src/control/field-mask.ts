@@ -8,8 +8,9 @@ export type FieldPath = readonly [DescField, ...DescField[]];
 const PATHS_MAX = 100;
 
 /**
- * The paths of a mask, in snake_case or lowerCamelCase; `*` is every field. What only the server writes is left out, as
- * AIP-203 has it. Throws INVALID_REQUEST for a path that the resource does not have.
+ * The paths of a mask, in snake_case or lowerCamelCase; `*` is every field. What only the server
+ * writes is left out, as AIP-203 has it. Throws INVALID_REQUEST for a path that the resource does
+ * not have.
  */
 export function parseMask(
   desc: DescMessage,
@@ -24,7 +25,10 @@ export function parseMask(
   return found.filter(([first]) => !serverFields.has(first.name));
 }
 
-/** Copies what the paths lead to from one message into another; what is unset there becomes unset here. */
+/**
+ * Copies what the paths lead to from one message into another; what is unset there becomes unset
+ * here.
+ */
 export function copyPaths(
   desc: DescMessage,
   paths: readonly FieldPath[],

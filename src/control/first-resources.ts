@@ -71,7 +71,9 @@ export function createSimulation(): Resource[] {
   ];
 }
 
-/** A vendor, its credential in the environment of the proxies, and all its models by one wildcard. */
+/**
+ * A vendor, its credential in the environment of the proxies, and all its models by one wildcard.
+ */
 export function createVendor(vendor: Vendor, baseUrl: string): Resource[] {
   const name = `providers/${vendor.name}`;
   return [

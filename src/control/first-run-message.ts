@@ -8,8 +8,8 @@ export interface Doors {
 }
 
 /**
- * What the first start prints, line by line: the keys, this once, and what to try. A later start has nothing to print. The
- * caller prints it, and never logs it.
+ * What the first start prints, line by line: the keys, this once, and what to try. A later start
+ * has nothing to print. The caller prints it, and never logs it.
  */
 export function createFirstRunMessage(report: BootstrapReport, doors: Doors): readonly string[] {
   const { keys } = report;
@@ -25,7 +25,8 @@ export function createFirstRunMessage(report: BootstrapReport, doors: Doors): re
     "Weir runs for the first time here. Keep these keys; they are not shown again.",
     "",
     `  administrative key   ${keys.admin.given ? "the one in WEIR_ADMIN_KEY" : keys.admin.secret}`,
-    `  key of teams/first   ${keys.first.given ? "the one in WEIR_BOOTSTRAP_KEY" : keys.first.secret}`,
+    "  key of teams/first   " +
+      `${keys.first.given ? "the one in WEIR_BOOTSTRAP_KEY" : keys.first.secret}`,
     "",
     `Providers: ${report.providers.join(", ")}`,
     `Models:    ${summarize(report.models)}`,
@@ -33,7 +34,8 @@ export function createFirstRunMessage(report: BootstrapReport, doors: Doors): re
     "",
     "Try it, over REST:",
     "",
-    `  curl ${base}/v1/chat/completions -H "authorization: Bearer ${key}" -H "content-type: application/json" \\`,
+    `  curl ${base}/v1/chat/completions -H "authorization: Bearer ${key}" -H "content-type: ` +
+      `application/json" \\`,
     `    -d '{"model":"sim/echo","messages":[{"role":"user","content":"hello"}]}'`,
     "",
     "over gRPC:",
@@ -47,7 +49,8 @@ export function createFirstRunMessage(report: BootstrapReport, doors: Doors): re
     "with the OpenAI client:",
     "",
     `  OPENAI_BASE_URL=${base}/v1 OPENAI_API_KEY=${key} python -c "from openai import OpenAI; \\`,
-    `    print(OpenAI().chat.completions.create(model='sim/echo', messages=[{'role':'user','content':'hello'}]))"`,
+    "    print(OpenAI().chat.completions.create(model='sim/echo', " +
+      `messages=[{'role':'user','content':'hello'}]))"`,
     "",
     "and as the platform's admin:",
     "",

@@ -58,7 +58,10 @@ export async function diffRevisions(
   return foldChanges(changes.filter((change) => change.revision <= to)).map(mapChange);
 }
 
-/** Restores every resource to a revision, as one new revision. Keys that still exist keep the secrets of today. */
+/**
+ * Restores every resource to a revision, as one new revision. Keys that still exist keep the
+ * secrets of today.
+ */
 export async function rollbackTo(
   context: ResourceContext,
   caller: Caller,
@@ -107,7 +110,8 @@ function assertHarmless(
   if (name === caller.key.name && !mayComeBack(key)) {
     throw new MeshError(
       "FAILED_PRECONDITION",
-      `At that revision ${name} could not administer: you would lock yourself out. Roll back with an older key.`,
+      `At that revision ${name} could not administer: you would lock yourself out. Roll back ` +
+        "with an older key.",
     );
   }
   if (key === undefined || before !== undefined) return;
@@ -116,7 +120,8 @@ function assertHarmless(
     if (owner === undefined) continue;
     throw new MeshError(
       "FAILED_PRECONDITION",
-      `${name} would come back with the secret that ${owner.key.name} has now. Delete or rotate that first.`,
+      `${name} would come back with the secret that ${owner.key.name} has now. Delete or ` +
+        "rotate that first.",
     );
   }
   warnings.push(`${name} had been deleted: it is back, and its secret of that time works again.`);
@@ -139,7 +144,10 @@ async function readChanges(store: Store, revision: number): Promise<readonly Sto
   );
 }
 
-/** For each resource what it was first and what it is last; those that are as they were are left out. */
+/**
+ * For each resource what it was first and what it is last; those that are as they were are left
+ * out.
+ */
 function foldChanges(changes: readonly StoredChange[]): readonly StoredChange[] {
   const folded = new Map<string, StoredChange>();
   for (const change of changes) {

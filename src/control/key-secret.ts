@@ -14,7 +14,10 @@ export interface NewSecret {
 const SECRET_LENGTH_MAX = 512;
 const PREFIX_LENGTH = 10;
 
-/** A new secret: the one that was given, or `wk_` and 256 random bits. Throws INVALID_REQUEST for a weak one. */
+/**
+ * A new secret: the one that was given, or `wk_` and 256 random bits. Throws INVALID_REQUEST for a
+ * weak one.
+ */
 export function createKeySecret(given: string, wallMs: number): NewSecret {
   const text = given === "" ? `wk_${randomBytes(32).toString("base64url")}` : given;
   assertStrong(text);
@@ -36,7 +39,8 @@ function assertStrong(text: string): void {
   if (text.length <= SECRET_LENGTH_MAX && /^wk_[A-Za-z0-9_-]{32,}$/.test(text)) return;
   throw new MeshError(
     "INVALID_REQUEST",
-    `The secret must be \`wk_\` and at least 32 of A-Z, a-z, 0-9, - and _, at most ${SECRET_LENGTH_MAX} characters ` +
+    `The secret must be \`wk_\` and at least 32 of A-Z, a-z, 0-9, - and _, at most ` +
+      `${SECRET_LENGTH_MAX} characters ` +
       "in all. Leave it empty to have one made.",
     { field: "secret" },
   );

@@ -14,12 +14,8 @@ import { checkDuration } from "./check-fields.ts";
 import { createKeySecret, type NewSecret } from "./key-secret.ts";
 import { keyKind } from "./kinds.ts";
 import { assertMayWrite, mayRead } from "./permissions.ts";
-import {
-  createNotFound,
-  createResource,
-  type ResourceContext,
-  showResources,
-} from "./resources.ts";
+import { createResource, type ResourceContext } from "./resources.ts";
+import { createNotFound, showResources } from "./show-resources.ts";
 import { assertName } from "./validate.ts";
 import type { World } from "./world.ts";
 import type { Plan } from "./writer.ts";
@@ -54,7 +50,10 @@ export async function createKey(
   return show(written.resource, written, secret, request.options);
 }
 
-/** Gives a key a new secret; the old ones go on working for the overlap. Throws NOT_FOUND and PERMISSION_DENIED. */
+/**
+ * Gives a key a new secret; the old ones go on working for the overlap. Throws NOT_FOUND and
+ * PERMISSION_DENIED.
+ */
 export async function rotateKey(
   context: ResourceContext,
   caller: Caller,
@@ -133,7 +132,8 @@ function show(
   const { result, repeated } = written;
   if (repeated) {
     result.warnings.push(
-      "The secret was shown when this write was done first, and cannot be shown again. RotateKey makes a new one.",
+      "The secret was shown when this write was done first, and cannot be shown again. " +
+        "RotateKey makes a new one.",
     );
   }
   const hidden = repeated || options?.validateOnly === true;

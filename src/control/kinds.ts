@@ -25,7 +25,10 @@ export interface Body extends Message {
   meta?: Meta | undefined;
 }
 
-/** How a kind of resource is named, kept and shown. One for each kind; everything else is written once for all. */
+/**
+ * How a kind of resource is named, kept and shown. One for each kind; everything else is written
+ * once for all.
+ */
 export interface Kind<T extends Body> {
   readonly kind: ResourceKind;
   readonly desc: DescMessage;

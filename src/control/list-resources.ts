@@ -4,7 +4,8 @@ import { refuse } from "./check-fields.ts";
 import { type Body, type Kind, teamKind } from "./kinds.ts";
 import { createPageToken, readPageSize, readPageToken } from "./page-token.ts";
 import { mayRead } from "./permissions.ts";
-import { type ResourceContext, showResources } from "./resources.ts";
+import type { ResourceContext } from "./resources.ts";
+import { showResources } from "./show-resources.ts";
 
 /** What a list is asked for. */
 export interface ListOrder {
@@ -23,7 +24,9 @@ export interface Page<T> {
 }
 
 const PAGE = { max: 1000, default: 100 };
-/** How many resources one call looks at; a page may be shorter than asked when filters leave little. */
+/**
+ * How many resources one call looks at; a page may be shorter than asked when filters leave little.
+ */
 const SCANNED_MAX = 20_000;
 const STEP = 1000;
 

@@ -4,8 +4,8 @@ import type { Provider } from "../../gen/weir/admin/v1/provider_pb.ts";
 import { MeshError } from "../mesh/errors.ts";
 
 /**
- * What is designed and not there yet, in one place. Whoever writes it is told so, rather than believing in a limit that
- * nobody holds. Whoever builds a part takes its line away here.
+ * What is designed and not there yet, in one place. Whoever writes it is told so, rather than
+ * believing in a limit that nobody holds. Whoever builds a part takes its line away here.
  */
 
 /** Throws UNIMPLEMENTED. */
@@ -58,10 +58,12 @@ export const plannedDialects: ReadonlySet<string> = new Set([
 
 const unbuiltRpcs = {
   SimulatePolicy:
-    "Simulating a policy is designed and not there yet. Write it with MODE_AUDIT instead: then records name it in " +
+    "Simulating a policy is designed and not there yet. Write it with MODE_AUDIT instead: then " +
+    "records name it in " +
     "`audit_denied_by`, and nobody is refused.",
   ExplainRoute:
-    "Explaining a route without asking is designed and not there yet. Ask once, and read the record with GetRequest.",
+    "Explaining a route without asking is designed and not there yet. Ask once, and read the " +
+    "record with GetRequest.",
   GetQuotaStatus: "Budgets and rate limits are designed and not there yet, so they have no status.",
 } as const;
 
@@ -78,7 +80,8 @@ const ruleFields = {
 function notYet(field: string, what: string): MeshError {
   return new MeshError(
     "UNIMPLEMENTED",
-    `${what} designed and not there yet: \`${field}\` would not be enforced, so it is refused. Leave it out.`,
+    `${what} designed and not there yet: \`${field}\` would not be enforced, so it is refused. ` +
+      "Leave it out.",
     { field },
   );
 }

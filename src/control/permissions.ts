@@ -7,8 +7,9 @@ import { type Body, type Kind, keyKind, policyKind, teamKind, teamOf } from "./k
 import { isWithin, type World } from "./world.ts";
 
 /**
- * What an RPC asks of its caller before it looks at anything: `self` any key that is valid; `team` a role in some team, by
- * which the resource itself is judged then; `audit` a role that reads everything; `platform` the platform's admins.
+ * What an RPC asks of its caller before it looks at anything: `self` any key that is valid; `team`
+ * a role in some team, by which the resource itself is judged then; `audit` a role that reads
+ * everything; `platform` the platform's admins.
  */
 export type Permission = "self" | "team" | "audit" | "platform";
 
@@ -92,7 +93,10 @@ export interface Edit<T extends Body> {
   readonly after: T | undefined;
 }
 
-/** Throws PERMISSION_DENIED unless the caller may make the edit. Both sides count: nobody takes over what was above them. */
+/**
+ * Throws PERMISSION_DENIED unless the caller may make the edit. Both sides count: nobody takes over
+ * what was above them.
+ */
 export function assertMayWrite<T extends Body>(
   world: World,
   caller: Caller,

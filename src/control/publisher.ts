@@ -119,7 +119,10 @@ function readWhole(world: World): Omit<Delta, "baseRevision"> {
   return { revision: world.revision, upserts, deletions: [] };
 }
 
-/** Makes secrets readable for the link. One that cannot be opened goes out sealed: its provider alone is broken then. */
+/**
+ * Makes secrets readable for the link. One that cannot be opened goes out sealed: its provider
+ * alone is broken then.
+ */
 function createUnsealer({ sealer, onFault }: PublisherContext): (resource: Resource) => Resource {
   return (resource) => {
     const provider = providerKind.unwrap(resource);

@@ -4,7 +4,10 @@ import { parentOf, rootTeam, type World } from "./world.ts";
 
 const NAMED_MAX = 20;
 
-/** Names of the resources that could not do without this one; at most 20. Selectors of policies do not count. */
+/**
+ * Names of the resources that could not do without this one; at most 20. Selectors of policies do
+ * not count.
+ */
 export function listReferrers(world: World, kind: ResourceKind, name: string): string[] {
   const found: string[] = [];
   for (const referrer of walkReferrers(world, kind, name)) {

@@ -3,7 +3,6 @@ import type { WriteOptions, WriteResult } from "../../gen/weir/admin/v1/admin_se
 import type { Key } from "../../gen/weir/admin/v1/team_pb.ts";
 import type { Clock } from "../mesh/clock.ts";
 import { MeshError } from "../mesh/errors.ts";
-import { createTimestamp } from "../mesh/record.ts";
 import type { ResourceWrite, Store } from "../store/store.ts";
 import { assertAdminRemains } from "./admin-remains.ts";
 import type { Caller } from "./caller.ts";
@@ -13,6 +12,7 @@ import { copyPaths, parseMask } from "./field-mask.ts";
 import { type Body, type Kind, keyKind, providerKind } from "./kinds.ts";
 import { assertMayWrite, mayRead } from "./permissions.ts";
 import type { Sealer } from "./sealer.ts";
+import { createNotFound, showResources } from "./show-resources.ts";
 import { mergePaths } from "./stale-edit.ts";
 import { assertDeletable, assertName, validate } from "./validate.ts";
 import type { World, WorldKeeper } from "./world.ts";
@@ -95,7 +95,10 @@ export interface UpdateOrder<T extends Body> {
   readonly allowMissing: boolean;
 }
 
-/** Changes the fields that the mask names. Throws NOT_FOUND, ETAG_MISMATCH and what validation throws. */
+/**
+ * Changes the fields that the mask names. Throws NOT_FOUND, ETAG_MISMATCH and what validation
+ * throws.
+ */
 export async function updateResource<T extends Body>(
   context: ResourceContext,
   caller: Caller,
@@ -138,7 +141,10 @@ export interface DeleteOrder {
   readonly options: WriteOptions | undefined;
 }
 
-/** Deletes a resource. Throws NOT_FOUND, ETAG_MISMATCH, and FAILED_PRECONDITION while others name it. */
+/**
+ * Deletes a resource. Throws NOT_FOUND, ETAG_MISMATCH, and FAILED_PRECONDITION while others name
+ * it.
+ */
 export async function deleteResource<T extends Body>(
   context: ResourceContext,
   caller: Caller,
@@ -170,30 +176,10 @@ export async function deleteResource<T extends Body>(
   return written.result;
 }
 
-/** Resources as callers may see them; keys with the time of their last use. */
-export async function showResources<T extends Body>(
-  store: Store,
-  kind: Kind<T>,
-  bodies: readonly T[],
-): Promise<readonly T[]> {
-  const shown = bodies.map((body) => kind.scrub(body));
-  if (kind.kind !== "key" || shown.length === 0) return shown;
-  const used = await store.lastUsed(shown.map((body) => body.name));
-  for (const body of shown) {
-    const key = asKey(kind, body);
-    const at = used.get(body.name);
-    if (key !== undefined && at !== undefined) key.lastUsedTime = createTimestamp(at);
-  }
-  return shown;
-}
-
-export function createNotFound(name: string): MeshError {
-  return new MeshError("NOT_FOUND", `There is no ${quote(name)}, or you may not see it.`, {
-    metadata: { name },
-  });
-}
-
-/** Lays the caller's fields over the current ones; true when somebody else's change was kept beside them. */
+/**
+ * Lays the caller's fields over the current ones; true when somebody else's change was kept beside
+ * them.
+ */
 async function copyEdit<T extends Body>(
   store: Store,
   kind: Kind<T>,

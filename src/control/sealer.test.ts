@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { createSealer, fingerprintSecretKey, loadSecretKey } from "./sealer.ts";
+import { createSealer, loadSecretKey } from "./sealer.ts";
 
 const key = new Uint8Array(32).fill(7);
 
@@ -73,13 +73,5 @@ describe("loadSecretKey()", () => {
   it("refuses a damaged file by its name", () => {
     writeFileSync(join(dir, "secret.key"), "");
     expect(() => loadSecretKey(undefined, dir)).toThrow(/secret\.key must hold/);
-  });
-});
-
-describe("fingerprintSecretKey()", () => {
-  it("tells keys apart and shows none", () => {
-    const print = fingerprintSecretKey(key);
-    expect(print).not.toBe(fingerprintSecretKey(new Uint8Array(32).fill(8)));
-    expect(Buffer.from(key).toString("hex")).not.toContain(print);
   });
 });

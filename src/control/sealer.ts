@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, createHash, randomBytes } from "node:crypto";
+import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
 import { chmodSync, existsSync, linkSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { MeshError } from "../mesh/errors.ts";
@@ -7,7 +7,10 @@ import { MeshError } from "../mesh/errors.ts";
 export interface Sealer {
   /** The secret, sealed; the same secret never looks the same twice. */
   seal(name: string, plaintext: string): Uint8Array;
-  /** Throws FAILED_PRECONDITION when another key sealed it, or it was sealed for another resource, or was changed. */
+  /**
+   * Throws FAILED_PRECONDITION when another key sealed it, or it was sealed for another resource,
+   * or was changed.
+   */
   open(name: string, sealed: Uint8Array): string;
 }
 
@@ -46,19 +49,15 @@ export function createSealer(key: Uint8Array): Sealer {
 }
 
 /**
- * The sealing key: `WEIR_SECRET_KEY` when it is given (32 bytes in hexadecimal or base64), else the file `secret.key` in
- * the data directory, made with mode 0600 when there is none. Throws an Error that says what to mend.
+ * The sealing key: `WEIR_SECRET_KEY` when it is given (32 bytes in hexadecimal or base64), else the
+ * file `secret.key` in the data directory, made with mode 0600 when there is none. Throws an Error
+ * that says what to mend.
  */
 export function loadSecretKey(given: string | undefined, dataDir: string): Uint8Array {
   if (given !== undefined && given !== "") return parseSecretKey(given, "WEIR_SECRET_KEY");
   const path = join(dataDir, "secret.key");
   if (!existsSync(path)) makeKeyFile(path);
   return parseSecretKey(readFileSync(path, "utf8"), path);
-}
-
-/** What tells one key from another without telling the key. */
-export function fingerprintSecretKey(key: Uint8Array): string {
-  return createHash("sha256").update("weir sealing key").update(key).digest("hex").slice(0, 16);
 }
 
 function parseSecretKey(text: string, where: string): Uint8Array {
@@ -91,7 +90,8 @@ function makeKeyFile(path: string): void {
 function createUnreadable(name: string, cause?: unknown): MeshError {
   return new MeshError(
     "FAILED_PRECONDITION",
-    `The secret of ${name} was sealed with another key. Start with the WEIR_SECRET_KEY or the secret.key file that ` +
+    `The secret of ${name} was sealed with another key. Start with the WEIR_SECRET_KEY or the ` +
+      "secret.key file that " +
       "sealed it, or write the credential again.",
     cause === undefined ? {} : { cause },
   );

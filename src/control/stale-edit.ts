@@ -18,8 +18,8 @@ export interface StaleEdit<T extends Body> {
 }
 
 /**
- * The paths that may be written all the same, because nobody else has changed them since the caller read the resource.
- * Throws ETAG_MISMATCH that names both sides otherwise.
+ * The paths that may be written all the same, because nobody else has changed them since the caller
+ * read the resource. Throws ETAG_MISMATCH that names both sides otherwise.
  */
 export async function mergePaths<T extends Body>(
   store: Store,
@@ -30,7 +30,8 @@ export async function mergePaths<T extends Body>(
   if (base === undefined) {
     throw new MeshError(
       "ETAG_MISMATCH",
-      `The etag of ${current.name} is not one of its last ${HISTORY_MAX}. Read it again, and write again.`,
+      `The etag of ${current.name} is not one of its last ${HISTORY_MAX}. Read it again, and ` +
+        "write again.",
       { field: "meta.etag" },
     );
   }
@@ -43,7 +44,8 @@ export async function mergePaths<T extends Body>(
   const [yours, since] = [clash, theirs].map((paths) => paths.map(formatPath).join(", "));
   throw new MeshError(
     "ETAG_MISMATCH",
-    `${current.name} has changed since you read it: ${since} changed in between, and you write ${yours}. Read it ` +
+    `${current.name} has changed since you read it: ${since} changed in between, and you write ` +
+      `${yours}. Read it ` +
       "again, and write again.",
     {
       field: "meta.etag",

@@ -100,6 +100,11 @@ export async function reasonOf(call: Promise<unknown>): Promise<string> {
   }
 }
 
+/** The reasons of calls that are under way already. */
+export function reasonsOf(calls: readonly Promise<unknown>[]): Promise<string[]> {
+  return Promise.all(calls.map(reasonOf));
+}
+
 /** The message of an error; "" when there was none. */
 export async function messageOf(call: Promise<unknown>): Promise<string> {
   try {

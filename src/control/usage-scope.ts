@@ -17,8 +17,9 @@ import { isWithin, listSubtree, type World } from "./world.ts";
 const NAMES_MAX = 4000;
 
 /**
- * A filter narrowed to what the caller may see, its teams spelled out to their subtrees. Throws PERMISSION_DENIED for
- * teams and keys that it may not see, rather than to answer as if they had spent nothing.
+ * A filter narrowed to what the caller may see, its teams spelled out to their subtrees. Throws
+ * PERMISSION_DENIED for teams and keys that it may not see, rather than to answer as if they had
+ * spent nothing.
  */
 export function scopeFilter(
   world: World,
@@ -52,7 +53,10 @@ export function maySee(world: World, caller: Caller, record: RequestRecord): boo
   return isWithin(world, record.team, caller.team);
 }
 
-/** The record as the caller may see it: what upstreams said, and what was left out, is for those who run Weir. */
+/**
+ * The record as the caller may see it: what upstreams said, and what was left out, is for those who
+ * run Weir.
+ */
 export function showRecord(caller: Caller, record: RequestRecord): RequestRecord {
   if (readsEverything(caller)) return record;
   const attempts = record.attempts.map((attempt) => ({ ...attempt, detail: "" }));

@@ -10,8 +10,8 @@ import { listReferrers } from "./references.ts";
 import { rootTeam, type World } from "./world.ts";
 
 /**
- * Checks a resource as it would be, in the world as it is. Returns what looks wrong and is allowed; throws
- * INVALID_REQUEST, FAILED_PRECONDITION or UNIMPLEMENTED.
+ * Checks a resource as it would be, in the world as it is. Returns what looks wrong and is allowed;
+ * throws INVALID_REQUEST, FAILED_PRECONDITION or UNIMPLEMENTED.
  */
 export function validate<T extends Body>(
   kind: Kind<T>,

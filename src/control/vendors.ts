@@ -7,7 +7,10 @@ export interface Vendor {
   readonly dialect: "openai" | "anthropic";
   /** Empty means the dialect's usual one. */
   readonly baseUrl: string;
-  /** The variable that moves it elsewhere, as the vendor's own SDK reads it. Empty means that there is none. */
+  /**
+   * The variable that moves it elsewhere, as the vendor's own SDK reads it. Empty means that there
+   * is none.
+   */
   readonly urlVariable: string;
 }
 
@@ -44,7 +47,9 @@ export const vendors: readonly Vendor[] = [
   compatible("perplexity", "Perplexity", "PERPLEXITY_API_KEY", "https://api.perplexity.ai"),
 ];
 
-/** Vendors whose variable is looked for so that nobody wonders, and whose dialect is not there yet. */
+/**
+ * Vendors whose variable is looked for so that nobody wonders, and whose dialect is not there yet.
+ */
 export const plannedVendors: ReadonlyMap<string, string> = new Map([
   ["GEMINI_API_KEY", "gemini"],
   ["AWS_ACCESS_KEY_ID", "bedrock"],
@@ -53,8 +58,8 @@ export const plannedVendors: ReadonlyMap<string, string> = new Map([
 ]);
 
 /**
- * The base URL of a vendor in these surroundings. SDKs of Anthropic's append `/v1` to theirs by themselves; Weir's base
- * URLs have it. Undefined when the variable holds no URL.
+ * The base URL of a vendor in these surroundings. SDKs of Anthropic's append `/v1` to theirs by
+ * themselves; Weir's base URLs have it. Undefined when the variable holds no URL.
  */
 export function resolveBaseUrl(vendor: Vendor, env: Environment): string | undefined {
   const given = vendor.urlVariable === "" ? "" : (env[vendor.urlVariable] ?? "").trim();

@@ -5,7 +5,10 @@ import type { Provider } from "../../gen/weir/admin/v1/provider_pb.ts";
 import type { Key, KeySecret, Team, User } from "../../gen/weir/admin/v1/team_pb.ts";
 import type { PolicyStore } from "../store/store.ts";
 
-/** All resources as of one revision, in memory: what writes are checked against and callers are known by. */
+/**
+ * All resources as of one revision, in memory: what writes are checked against and callers are
+ * known by.
+ */
 export interface World {
   readonly revision: number;
   readonly teams: ReadonlyMap<string, Team>;
@@ -23,7 +26,9 @@ export const rootTeam = "teams/root";
 /** A deeper tree of teams is refused. */
 export const TEAM_DEPTH_MAX = 32;
 
-/** A team and the teams above it, nearest first; the empty list when the way to the root is broken. */
+/**
+ * A team and the teams above it, nearest first; the empty list when the way to the root is broken.
+ */
 export function listAncestors(world: World, team: string): readonly Team[] {
   const path: Team[] = [];
   let next = team;

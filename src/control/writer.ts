@@ -43,9 +43,14 @@ export interface WriteOrder {
   readonly plan: (world: World) => Promise<Plan>;
 }
 
-/** Writes resources, one write at a time, so that what was checked still holds when it is committed. */
+/**
+ * Writes resources, one write at a time, so that what was checked still holds when it is committed.
+ */
 export interface Writer {
-  /** Throws what `plan` throws, ABORTED-like ETAG_MISMATCH under constant contention, and StoreError. */
+  /**
+   * Throws what `plan` throws, ABORTED-like ETAG_MISMATCH under constant contention, and
+   * StoreError.
+   */
   write(order: WriteOrder): Promise<Written>;
 }
 

@@ -61,7 +61,10 @@ export function mapStatus(error: MeshError): RpcStatus {
   return { code: error.row.grpc, message: error.message, details };
 }
 
-/** A status as `google.rpc.Status` in protobuf: the value of `grpc-status-details-bin`, before base64. */
+/**
+ * A status as `google.rpc.Status` in protobuf: the value of `grpc-status-details-bin`, before
+ * base64.
+ */
 export function encodeStatus(status: RpcStatus): Uint8Array {
   return toBinary(
     StatusSchema,
