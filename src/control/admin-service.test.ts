@@ -44,7 +44,7 @@ describe("standard methods", () => {
     expect(await reasonOf(admin.getTeam({ name: "teams/a" }))).toBe("NOT_FOUND");
   });
 
-  it("changes all fields when there is no mask, and writes nothing when nothing changes", async () => {
+  it("changes all fields without a mask, and writes nothing when nothing changes", async () => {
     await admin.createTeam({ team: { name: "teams/whole", displayName: "A", labels: { a: "1" } } });
     const first = await admin.updateTeam({ team: { name: "teams/whole", displayName: "B" } });
     expect(first.team?.labels).toEqual({});

@@ -23,13 +23,17 @@ export function createAdminService(
   context: AdminContext,
   guard: Guard,
 ): ServiceImpl<typeof AdminService> {
-  const { unary } = guard;
+  return {
+    ...createPeopleMethods(context, guard),
+    ...createServingMethods(context, guard),
+    ...createOtherMethods(context, guard),
+  };
+}
+
+function createPeopleMethods(context: AdminContext, { unary }: Guard) {
   const teams = createStandardMethods(context, teamKind);
   const users = createStandardMethods(context, userKind);
   const keys = createStandardMethods(context, keyKind);
-  const providers = createStandardMethods(context, providerKind);
-  const models = createStandardMethods(context, modelKind);
-  const policies = createStandardMethods(context, policyKind);
   return {
     getTeam: unary("GetTeam", async (by, r) => ({ team: await teams.get(by, r) })),
     listTeams: unary("ListTeams", async (by, r) => {
@@ -73,7 +77,14 @@ export function createAdminService(
     }),
     deleteKey: unary("DeleteKey", async (by, r) => ({ result: await keys.delete(by, r) })),
     rotateKey: unary("RotateKey", (by, r) => rotateKey(context, by, r)),
+  } satisfies Partial<ServiceImpl<typeof AdminService>>;
+}
 
+function createServingMethods(context: AdminContext, { unary }: Guard) {
+  const providers = createStandardMethods(context, providerKind);
+  const models = createStandardMethods(context, modelKind);
+  const policies = createStandardMethods(context, policyKind);
+  return {
     getProvider: unary("GetProvider", async (by, r) => ({ provider: await providers.get(by, r) })),
     listProviders: unary("ListProviders", async (by, r) => {
       const { items, nextPageToken } = await providers.list(by, r);
@@ -122,8 +133,7 @@ export function createAdminService(
     deletePolicy: unary("DeletePolicy", async (by, r) => ({
       result: await policies.delete(by, r),
     })),
-    ...createOtherMethods(context, guard),
-  };
+  } satisfies Partial<ServiceImpl<typeof AdminService>>;
 }
 
 function createOtherMethods({ store, registry, ...rest }: AdminContext, { unary }: Guard) {

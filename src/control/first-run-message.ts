@@ -17,7 +17,8 @@ export function createFirstRunMessage(report: BootstrapReport, doors: Doors): re
   const base = `${doors.tls ? "https" : "http"}://${doors.address}`;
   const key = keys.first.given ? "$WEIR_BOOTSTRAP_KEY" : keys.first.secret;
   const admin = keys.admin.given ? "$WEIR_ADMIN_KEY" : keys.admin.secret;
-  const chat = `'{"chat":{"model":"sim/echo","messages":[{"role":"ROLE_USER","parts":[{"text":{"text":"hello"}}]}]}}'`;
+  const message = `{"role":"ROLE_USER","parts":[{"text":{"text":"hello"}}]}`;
+  const chat = `'{"chat":{"model":"sim/echo","messages":[${message}]}}'`;
   const plaintext = doors.tls ? "" : "-plaintext ";
   const http2 = doors.tls ? "" : "--http2-prior-knowledge ";
   return [

@@ -90,7 +90,7 @@ describe("QueryUsage", () => {
 });
 
 describe("GetRequest", () => {
-  it("shows a record to those who may see it, the attempts' details to those who run Weir", async () => {
+  it("shows a record to those who may see it, and details to those who run Weir", async () => {
     const { record: full } = await usage.getRequest({ requestId: "r3" });
     expect(full?.attempts[0]?.detail).toBe("connect ECONNREFUSED 10.0.0.7");
     const { record: shown } = await inference.getRequest({ requestId: "r3" });
