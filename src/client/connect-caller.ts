@@ -39,7 +39,10 @@ export function createConnectCaller(settings: Settings): Caller {
     close: () => {
       if (closed) return;
       closed = true;
-      void opened?.then(({ close }) => close());
+      opened?.then(
+        ({ close }) => close(),
+        () => {},
+      );
     },
   };
 }
