@@ -117,7 +117,7 @@ export const modelKind: Kind<Model> = {
   kind: "model",
   desc: ModelSchema,
   pattern: /^models\/(?:[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,254}\*?|\*)$/,
-  form: "models/{model}, {model} of letters, digits and . _ : / @ + -, perhaps with one * at the end",
+  form: "models/{model}, {model} of letters, digits and . _ : / @ + -, or ending in one *",
   serverFields: new Set(["name", "meta"]),
   wrap: (value) => wrap({ case: "model", value }),
   unwrap: ({ resource }) => (resource.case === "model" ? resource.value : undefined),

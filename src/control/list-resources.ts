@@ -3,7 +3,7 @@ import type { Caller } from "./caller.ts";
 import { refuse } from "./check-fields.ts";
 import { type Body, type Kind, teamKind } from "./kinds.ts";
 import { createPageToken, readPageSize, readPageToken } from "./page-token.ts";
-import { mayRead } from "./permissions.ts";
+import { createVisibility } from "./permissions.ts";
 import type { ResourceContext } from "./resources.ts";
 import { showResources } from "./show-resources.ts";
 
@@ -42,12 +42,13 @@ export async function listResources<T extends Body>(
   let afterName = readPageToken(scope, order.pageToken);
   const namePrefix = prefixOf(kind, order.parent);
   const wanted = Object.entries(order.labels);
+  const sees = createVisibility(context.keeper.current, caller);
   const found: T[] = [];
   for (let scanned = 0; scanned < SCANNED_MAX; ) {
     const page = { kind: kind.kind, namePrefix, afterName, limit: Math.max(STEP, size) };
     const rows = await context.store.list(page);
     for (const row of rows) {
-      const body = choose(context, caller, kind, { row, wanted });
+      const body = sees(kind, row.name) ? choose(kind, row, wanted) : undefined;
       if (body !== undefined && found.length === size) {
         return await finishPage(context, kind, found, createPageToken(scope, afterName));
       }
@@ -69,20 +70,15 @@ async function finishPage<T extends Body>(
   return { items: await showResources(context.store, kind, bodies), nextPageToken };
 }
 
+/** The body of a row that has the labels. */
 function choose<T extends Body>(
-  context: ResourceContext,
-  caller: Caller,
   kind: Kind<T>,
-  candidate: {
-    readonly row: StoredResource;
-    readonly wanted: readonly (readonly [string, string])[];
-  },
+  row: StoredResource,
+  wanted: readonly (readonly [string, string])[],
 ): T | undefined {
-  const { row, wanted } = candidate;
   const body = kind.unwrap(row.body);
   if (body === undefined) return undefined;
-  for (const [label, value] of wanted) if (body.labels[label] !== value) return undefined;
-  return mayRead(context.keeper.current, caller, kind, row.name) ? body : undefined;
+  return wanted.every(([label, value]) => body.labels[label] === value) ? body : undefined;
 }
 
 function prefixOf<T extends Body>({ kind }: Kind<T>, parent: string | undefined): string {

@@ -4,7 +4,7 @@ import { MeshError } from "../mesh/errors.ts";
 import type { Caller } from "./caller.ts";
 import { formatPath, listDifferences } from "./field-mask.ts";
 import { type Body, type Kind, keyKind, policyKind, teamKind, teamOf } from "./kinds.ts";
-import { isWithin, type World } from "./world.ts";
+import { isWithin, listSubtree, type World } from "./world.ts";
 
 /**
  * What an RPC asks of its caller before it looks at anything: `self` any key that is valid; `team`
@@ -67,24 +67,36 @@ export function readsEverything({ role }: Caller): boolean {
 export function mayRead<T extends Body>(
   world: World,
   caller: Caller,
-  { kind }: Kind<T>,
+  kind: Kind<T>,
   name: string,
 ): boolean {
-  if (readsEverything(caller)) return true;
-  switch (kind) {
-    case "team":
-      return isWithin(world, name, caller.team);
-    case "key":
-    case "policy":
-      return isWithin(world, teamOf(name), caller.team);
-    case "user":
-      return name === caller.user || isMemberBelow(world, name, caller.team);
-    case "provider":
-    case "model":
-      return false;
-    default:
-      return kind satisfies never;
-  }
+  return createVisibility(world, caller)(kind, name);
+}
+
+/** Says of each of many resources whether a caller may see it; good for as long as the world stays. */
+export function createVisibility(
+  world: World,
+  caller: Caller,
+): <T extends Body>(kind: Kind<T>, name: string) => boolean {
+  if (readsEverything(caller)) return () => true;
+  let colleagues: ReadonlySet<string> | undefined;
+  return ({ kind }, name) => {
+    switch (kind) {
+      case "team":
+        return isWithin(world, name, caller.team);
+      case "key":
+      case "policy":
+        return isWithin(world, teamOf(name), caller.team);
+      case "user":
+        colleagues ??= listMembersBelow(world, caller.team);
+        return name === caller.user || colleagues.has(name);
+      case "provider":
+      case "model":
+        return false;
+      default:
+        return kind satisfies never;
+    }
+  };
 }
 
 /** A resource before and after; undefined where it is not there. */
@@ -172,13 +184,12 @@ function assertMayManageTeam(
   }
 }
 
-function isMemberBelow(world: World, user: User["name"], team: string): boolean {
-  for (const each of world.teams.values()) {
-    if (each.members.some((member) => member.user === user) && isWithin(world, each.name, team)) {
-      return true;
-    }
+function listMembersBelow(world: World, team: string): ReadonlySet<User["name"]> {
+  const members = new Set<string>();
+  for (const name of listSubtree(world, team)) {
+    for (const { user } of world.teams.get(name)?.members ?? []) members.add(user);
   }
-  return false;
+  return members;
 }
 
 /** A role in words. */

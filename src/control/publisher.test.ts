@@ -2,7 +2,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
+import { createClient, createRouterTransport } from "@connectrpc/connect";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { AdminService } from "../../gen/weir/admin/v1/admin_service_pb.ts";
 import { CredentialSchema, ProviderSchema } from "../../gen/weir/admin/v1/provider_pb.ts";
 import { TeamSchema } from "../../gen/weir/admin/v1/team_pb.ts";
 import { VirtualClock } from "../mesh/virtual-clock.ts";
@@ -10,6 +12,7 @@ import { openSqliteStore, type SqliteStore } from "../store/sqlite-store.ts";
 import { type Control, createControl } from "./control.ts";
 import { providerKind, teamKind } from "./kinds.ts";
 import { createSealer } from "./sealer.ts";
+import { adminSecret, reasonOf } from "./trial.fixture.ts";
 
 let dir: string;
 let store: SqliteStore;
@@ -155,5 +158,34 @@ describe("onCommit()", () => {
     control.hub.onCommit((revision) => heard.push(revision));
     await control.bootstrap({ env: {}, engines: [] });
     expect(heard).toEqual([1]);
+  });
+});
+
+describe("two instances on one store", () => {
+  const call = async (of: Control, name: string, displayName: string, etag: string) => {
+    const transport = createRouterTransport(of.routes);
+    const admin = createClient(AdminService, transport);
+    const headers = { authorization: `Bearer ${adminSecret}` };
+    const team = create(TeamSchema, { name, displayName, meta: { etag } });
+    const order = { team, updateMask: { paths: ["display_name"] } };
+    return await reasonOf(admin.updateTeam(order, { headers }));
+  };
+
+  it("lose no write of each other, and let no stale one win", async () => {
+    const env = { WEIR_ADMIN_KEY: adminSecret };
+    await control.bootstrap({ env, engines: [] });
+    const other = await start();
+    for (let i = 0; i < 10; i++) await put(`teams/t${i}`, "old");
+    const etags = await Promise.all(
+      Array.from({ length: 10 }, async (_, i) => (await store.get(`teams/t${i}`))?.etag ?? ""),
+    );
+    const calls = etags.flatMap((etag, i) => [
+      call(control, `teams/t${i}`, "one", etag),
+      call(other, `teams/t${i}`, "other", etag),
+    ]);
+    const reasons = await Promise.all(calls);
+    other.close();
+    expect(reasons.filter((reason) => reason === "")).toHaveLength(10);
+    expect(reasons.filter((reason) => reason === "ETAG_MISMATCH")).toHaveLength(10);
   });
 });
