@@ -73,7 +73,7 @@ export function mayRead<T extends Body>(
   return createVisibility(world, caller)(kind, name);
 }
 
-/** Says of each of many resources whether a caller may see it; good for as long as the world stays. */
+/** Says of many resources whether a caller may see them; good for as long as the world stays. */
 export function createVisibility(
   world: World,
   caller: Caller,
