@@ -67,6 +67,9 @@ export const command: Command = {
       env,
       log,
     });
+    if (control.report.keys === undefined) {
+      for (const note of control.report.notes) log.warn({}, note);
+    }
     const doors = { address: formatAddress(front), tls: given["front-tls"] };
     for (const line of createFirstRunMessage(control.report, doors)) {
       process.stdout.write(`${line}\n`);
