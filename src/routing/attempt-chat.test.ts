@@ -196,6 +196,26 @@ describe("attemptChat()", () => {
     expect(sink.text).toBe("b");
   });
 
+  it("does not end a whole answer for being longer in coming than a first token", async () => {
+    const house = createHouse({ a: stalls() });
+    const model = create(ModelSchema, {
+      timeouts: { firstToken: { seconds: 2n }, total: { seconds: 90n } },
+    });
+    const grant = createTestGrant([createTestLeg(chain("a"), { model })]);
+    const ask = { ...createTestAsk(), stream: false };
+    let ended = false;
+    const run = house
+      .attemptChat(grant, ask, createTestCall(house.clock), new TestSink())
+      .finally(() => {
+        ended = true;
+      });
+    const failed = expect(run).rejects.toMatchObject({ reason: "UPSTREAM_TIMEOUT" });
+    await house.clock.advance(89_999);
+    expect(ended).toBe(false);
+    await house.clock.advance(1);
+    await failed;
+  });
+
   it("ends a stream that falls silent after content", async () => {
     const house = createHouse({ a: stalls("begin") });
     const model = create(ModelSchema, { timeouts: { idle: { seconds: 3n } } });

@@ -57,7 +57,7 @@ class TryChat implements TryTarget<Outcome> {
 
   async run(leg: Leg, target: Target, log: AttemptLog): Promise<Outcome> {
     const { ask, call, sink, tools, upstream } = this.#parts;
-    const limits = readClockLimits(leg.model.timeouts);
+    const limits = readClockLimits(leg.model.timeouts, ask.stream);
     const clocks = new AttemptClocks(tools.clock, limits, log.cancellation);
     const decision = this.#decide(leg, target, log);
     const commit = new CommitSink(sink, clocks, () => {

@@ -15,13 +15,17 @@ export interface ClockLimits {
 
 const defaults: ClockLimits = { firstTokenMs: 60_000, idleMs: 60_000, totalMs: 600_000 };
 
-/** A model's limits, with the defaults filled in. */
-export function readClockLimits(timeouts: Timeouts | undefined): ClockLimits {
-  if (timeouts === undefined) return defaults;
+/**
+ * A model's limits, with the defaults filled in. A whole answer comes at once, so only its total time
+ * can be judged.
+ */
+export function readClockLimits(timeouts: Timeouts | undefined, streamed: boolean): ClockLimits {
+  const totalMs = milliseconds(timeouts?.total) ?? defaults.totalMs;
+  if (!streamed) return { firstTokenMs: totalMs, idleMs: totalMs, totalMs };
   return {
-    firstTokenMs: milliseconds(timeouts.firstToken) ?? defaults.firstTokenMs,
-    idleMs: milliseconds(timeouts.idle) ?? defaults.idleMs,
-    totalMs: milliseconds(timeouts.total) ?? defaults.totalMs,
+    firstTokenMs: milliseconds(timeouts?.firstToken) ?? defaults.firstTokenMs,
+    idleMs: milliseconds(timeouts?.idle) ?? defaults.idleMs,
+    totalMs,
   };
 }
 

@@ -42,7 +42,7 @@ interface EmbedAttempt {
 
 async function embedOnce(attempt: EmbedAttempt): Promise<EmbedOutcome> {
   const { ask, call, tools, upstream, leg, target, log } = attempt;
-  const limits = readClockLimits(leg.model.timeouts);
+  const limits = readClockLimits(leg.model.timeouts, false);
   const clocks = new AttemptClocks(tools.clock, limits, log.cancellation);
   try {
     const vectors = await upstream.embed(target, ask, log);
