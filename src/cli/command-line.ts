@@ -8,6 +8,12 @@ const commands: Readonly<Record<string, () => Promise<{ readonly command: Comman
   control: () => import("./control.ts"),
   proxy: () => import("./proxy.ts"),
   sim: () => import("./sim.ts"),
+  chat: () => import("./chat.ts"),
+  embed: () => import("./embed.ts"),
+  models: () => import("./models.ts"),
+  get: () => import("./get.ts"),
+  describe: () => import("./describe.ts"),
+  keys: () => import("./keys.ts"),
 };
 
 /** Runs one command line. Resolves with the exit code: 0 for success, 1 for failure, 2 for a wrong line. */

@@ -6,7 +6,7 @@ import type { BootstrapReport } from "../control/bootstrap.ts";
 import { createControl } from "../control/control.ts";
 import { createSealer, loadSecretKey } from "../control/sealer.ts";
 import { http2AsRequest } from "../ingress/http2-as-request.ts";
-import { openPort, type Port } from "../ingress/port.ts";
+import { openPort, type Port, type PortCertificate } from "../ingress/port.ts";
 import { createLinkService } from "../link/control-end.ts";
 import type { Clock } from "../mesh/clock.ts";
 import type { ProxyRegistry } from "../mesh/hub.ts";
@@ -22,6 +22,7 @@ const MESSAGE_BYTES_MAX = 64 * 1024 * 1024;
 /** What a control process is started with. */
 export interface ControlPlan {
   readonly listen: Address;
+  readonly tls: PortCertificate | undefined;
   readonly dataDir: string;
   readonly token: string;
   /** Looks for engines on this machine; asked at the first start only. */
@@ -76,7 +77,7 @@ export async function startControl(plan: ControlPlan): Promise<RunningControl> {
 }
 
 function openControlPort(
-  { listen, clock }: ControlPlan,
+  { listen, tls, clock }: ControlPlan,
   routes: (router: ConnectRouter) => void,
 ): Promise<Port> {
   const handler = connectNodeAdapter({
@@ -88,6 +89,7 @@ function openControlPort(
   return openPort({
     ...listen,
     reusePort: false,
+    ...(tls === undefined ? {} : { tls }),
     clock,
     http1: handler,
     http2: (stream, headers) => http2AsRequest(stream, headers, handler),

@@ -5,6 +5,7 @@ import { systemClock } from "../mesh/clock.ts";
 import { findLocalEngines } from "../providers/find-local-engines.ts";
 import { createLog } from "../telemetry/log.ts";
 import { addressSchema, formatAddress, isLoopback, reachableAddress } from "./address.ts";
+import { certificateOptions, readCertificate } from "./certificate.ts";
 import type { Command } from "./command.ts";
 import { startControl } from "./compose-control.ts";
 import { keepSecret } from "./kept-secret.ts";
@@ -28,6 +29,7 @@ const options: OptionSpecs = {
     help: "credential that proxies must show; required beyond this machine",
     env: "WEIR_LINK_TOKEN",
   },
+  ...certificateOptions,
   front: { value: "HOST:PORT", help: "where clients call, for the message of the first start" },
   "front-tls": { value: undefined, help: "clients call by TLS" },
 };
@@ -36,6 +38,8 @@ const schema = z.object({
   listen: addressSchema.default({ host: "127.0.0.1", port: 8079 }),
   "data-dir": z.string().min(1).default(".weir"),
   "link-token": z.string().min(32, "write at least 32 characters").optional(),
+  "tls-cert": z.string().optional(),
+  "tls-key": z.string().optional(),
   front: addressSchema.optional(),
   "front-tls": z.boolean().default(false),
 });
@@ -60,6 +64,7 @@ export const command: Command = {
     const front = reachableAddress(given.front ?? given.listen);
     const control = await startControl({
       listen: given.listen,
+      tls: readCertificate(given["tls-cert"], given["tls-key"]),
       dataDir,
       token: given["link-token"] ?? keepSecret(join(dataDir, "link.token")),
       findEngines: () => findLocalEngines({ clock: systemClock, ownPorts: [front.port] }),

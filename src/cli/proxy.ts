@@ -1,15 +1,14 @@
-import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { z } from "zod";
 import { systemClock } from "../mesh/clock.ts";
 import { createLog } from "../telemetry/log.ts";
 import { type Address, addressSchema, formatAddress } from "./address.ts";
+import { certificateOptions, readCertificate, readPem } from "./certificate.ts";
 import type { Command } from "./command.ts";
-import { type ProxyPlan, startProxy } from "./compose-proxy.ts";
+import { startProxy } from "./compose-proxy.ts";
 import { type OptionSpecs, readOptions } from "./read-options.ts";
 import { onTermination } from "./termination.ts";
-import { UsageError } from "./usage-error.ts";
 
 const DRAIN_MS = 30_000;
 
@@ -39,8 +38,7 @@ const options: OptionSpecs = {
     help: "its name, the same after a restart; default: the host's",
     env: "WEIR_PROXY_ID",
   },
-  "tls-cert": { value: "FILE", help: "certificate chain in PEM", env: "WEIR_TLS_CERT" },
-  "tls-key": { value: "FILE", help: "private key in PEM", env: "WEIR_TLS_KEY" },
+  ...certificateOptions,
   "control-ca": {
     value: "FILE",
     help: "certificate authority of control processes in PEM; the link then speaks TLS",
@@ -91,7 +89,10 @@ export const command: Command = {
       sharePort: given["share-port"],
       tls: readCertificate(given["tls-cert"], given["tls-key"]),
       control: given.control,
-      controlCa: given["control-ca"] === undefined ? undefined : readFileSync(given["control-ca"]),
+      controlCa:
+        given["control-ca"] === undefined
+          ? undefined
+          : readPem("--control-ca", given["control-ca"]),
       token: given["link-token"],
       dataDir: resolve(given["data-dir"]),
       proxyId: given["proxy-id"],
@@ -110,11 +111,3 @@ export const command: Command = {
     });
   },
 };
-
-function readCertificate(cert: string | undefined, key: string | undefined): ProxyPlan["tls"] {
-  if (cert === undefined && key === undefined) return undefined;
-  if (cert === undefined || key === undefined) {
-    throw new UsageError("give both --tls-cert and --tls-key, or neither");
-  }
-  return { cert: readFileSync(cert), key: readFileSync(key) };
-}

@@ -7,8 +7,8 @@ export interface OptionSpec {
   /** `HOST:PORT` and the like; undefined for a switch. */
   readonly value: string | undefined;
   readonly help: string;
-  /** The environment variable that gives it when the flag is absent. */
-  readonly env?: string;
+  /** The environment variables that give it when the flag is absent; the first that is set counts. */
+  readonly env?: string | readonly string[];
   readonly short?: string;
   /** May be given several times. */
   readonly multiple?: boolean;
@@ -44,21 +44,32 @@ export function readOptions<S extends z.ZodType>(
   const { values, positionals } = parseLine(args, config);
   const given: Record<string, unknown> = {};
   for (const [name, spec] of Object.entries(specs)) {
-    const fromEnv = spec.env === undefined ? undefined : env[spec.env];
-    const value = values[name] ?? (fromEnv === "" ? undefined : fromEnv);
+    const fromEnv = listVariables(spec).map((variable) => env[variable]);
+    const value = values[name] ?? fromEnv.find((each) => each !== undefined && each !== "");
     if (value !== undefined) given[name] = value;
   }
   const result = schema.safeParse(given);
   if (result.success) return { options: result.data, positionals };
   const issue = result.error.issues[0];
-  throw new UsageError(`--${issue?.path.join(".") ?? "?"}: ${issue?.message ?? "is wrong"}`);
+  const name = String(issue?.path[0] ?? "?");
+  throw new UsageError(
+    given[name] === undefined
+      ? `--${name} is required`
+      : `--${name}: ${issue?.message ?? "is wrong"}`,
+  );
+}
+
+function listVariables({ env = [] }: OptionSpec): readonly string[] {
+  return typeof env === "string" ? [env] : env;
 }
 
 function parseLine(args: readonly string[], options: ParseArgsOptionsConfig) {
   try {
     return parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
   } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
+    const message = error instanceof Error ? error.message : String(error);
+    // What follows in node:util's text is about positionals, and longer than the fault.
+    throw new UsageError(message.replace(/\. To specify a positional[\s\S]*$/, ""));
   }
 }
 
@@ -67,7 +78,8 @@ export function describeOptions(specs: OptionSpecs): string {
   const rows = Object.entries(specs).map(([name, spec]) => {
     const short = spec.short === undefined ? "" : `-${spec.short}, `;
     const flag = `  ${short}--${name}${spec.value === undefined ? "" : ` ${spec.value}`}`;
-    const env = spec.env === undefined ? "" : ` (${spec.env})`;
+    const variables = listVariables(spec);
+    const env = variables.length === 0 ? "" : ` (${variables.join(" or ")})`;
     return [flag, `${spec.help}${env}`] as const;
   });
   const width = Math.max(...rows.map(([flag]) => flag.length)) + 2;

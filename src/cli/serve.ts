@@ -4,6 +4,7 @@ import { z } from "zod";
 import { holdingClock } from "../mesh/clock.ts";
 import { createLog, type Log } from "../telemetry/log.ts";
 import { type Address, addressSchema, formatAddress } from "./address.ts";
+import { certificateOptions, readCertificate } from "./certificate.ts";
 import type { Command, Environment } from "./command.ts";
 import { keepSecret } from "./kept-secret.ts";
 import { type OptionSpecs, readOptions } from "./read-options.ts";
@@ -36,12 +37,7 @@ const options: OptionSpecs = {
     help: "credential of the link; default: a new one",
     env: "WEIR_LINK_TOKEN",
   },
-  "tls-cert": {
-    value: "FILE",
-    help: "certificate chain in PEM; the port then speaks TLS",
-    env: "WEIR_TLS_CERT",
-  },
-  "tls-key": { value: "FILE", help: "private key in PEM", env: "WEIR_TLS_KEY" },
+  ...certificateOptions,
 };
 
 const schema = z.object({
@@ -64,12 +60,14 @@ export const command: Command = {
   options,
   run: async (args, env) => {
     const given = readOptions(args, options, schema, env).options;
+    // Read here once, so that a mistake is told by this command and not by its children.
+    readCertificate(given["tls-cert"], given["tls-key"]);
     const log = createLog("serve", env.WEIR_LOG_LEVEL ?? "info");
     const listen = await fixPort(given.listen);
     const control = await fixPort(given["control-listen"] ?? { host: "127.0.0.1", port: 0 });
     // The proxies' snapshots are sealed by the token, so it must be the same after a restart.
     const token = given["link-token"] ?? keepSecret(join(given["data-dir"], "link.token"));
-    const plan = { given, listen, control, log, env: { ...env, WEIR_LINK_TOKEN: token } };
+    const plan = { given, listen, control, log, env: createChildEnvironment(env, token) };
     const controlProcess = startControl(plan);
     const proxies: Supervised[] = [];
     const announce = announceOnce(listen, given["tls-cert"] !== undefined);
@@ -87,6 +85,17 @@ export const command: Command = {
     });
   },
 };
+
+/** Children get their certificates by flags; the link between them stays in clear, on this machine. */
+function createChildEnvironment(env: Environment, token: string): Environment {
+  return {
+    ...env,
+    WEIR_LINK_TOKEN: token,
+    WEIR_TLS_CERT: undefined,
+    WEIR_TLS_KEY: undefined,
+    WEIR_CONTROL_CA: undefined,
+  };
+}
 
 interface ServePlan {
   readonly given: ServeOptions;

@@ -1,0 +1,66 @@
+import { ConnectError } from "@connectrpc/connect";
+import { asWeirError } from "../client/admin.ts";
+import { WeirError } from "../client/weir-error.ts";
+import { printNote, toCell } from "./output.ts";
+import { UsageError } from "./usage-error.ts";
+
+/** Something that cannot be done, in a sentence for people. */
+export class Failure extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = "Failure";
+  }
+}
+
+/** Runs a command: what fails is said in one line and becomes exit code 1. A UsageError goes on to who called. */
+export async function reportFailure(
+  command: string,
+  address: string,
+  run: () => Promise<number>,
+): Promise<number> {
+  try {
+    return await run();
+  } catch (thrown) {
+    if (thrown instanceof UsageError) throw thrown;
+    printNote(`weir ${command}: ${describeFailure(thrown, address)}`);
+    return 1;
+  }
+}
+
+/** What was thrown in one line: the reason, what happened, and what to do. */
+export function describeFailure(thrown: unknown, address: string): string {
+  if (thrown instanceof ConnectError || thrown instanceof WeirError) {
+    const error = asWeirError(thrown);
+    if (isUnreachable(error)) {
+      const cause = /E[A-Z]{4,}(?= |$|\.)/.exec(error.message)?.[0] ?? toCell(error.message);
+      return `UNAVAILABLE: nothing answers at ${address} (${cause}). Start Weir, or say where it is with --address or WEIR_ADDRESS.`;
+    }
+    const field = error.fields[0]?.field;
+    const where = field === undefined ? "" : ` (${field})`;
+    const request = error.requestId === undefined ? "" : ` [request ${error.requestId}]`;
+    const advice = adviceByReason[error.reason];
+    return toCell(
+      `${error.reason}: ${error.message}${where}${request}${advice === undefined ? "" : ` ${advice}`}`,
+    );
+  }
+  return toCell(thrown instanceof Error ? thrown.message : String(thrown));
+}
+
+/** Nothing of Weir's answered: the error has no details, and no request was numbered. */
+function isUnreachable({ code, requestId, metadata, message }: WeirError): boolean {
+  if (code !== 14 || requestId !== undefined || Object.keys(metadata).length > 0) return false;
+  return /ECONN|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ETIMEDOUT|No connection|socket|resolution/i.test(
+    message,
+  );
+}
+
+const adviceByReason: Readonly<Record<string, string | undefined>> = {
+  CREDENTIAL_UNKNOWN: "Check --key, WEIR_KEY and WEIR_ADMIN_KEY.",
+  CREDENTIAL_EXPIRED: "`weir keys rotate` makes a new secret; an admin can extend the key.",
+  CREDENTIAL_DISABLED: "An admin can enable it again.",
+  PERMISSION_DENIED: "Use a key with a higher role.",
+  MODEL_NOT_FOUND: "`weir models` lists those that this key may use.",
+  MODEL_NOT_ALLOWED: "`weir models` lists those that this key may use.",
+  ETAG_MISMATCH: "Read it again with `weir get`, and lay your change over that.",
+  DEADLINE_EXCEEDED: "Try again, or see `weir doctor`.",
+};
