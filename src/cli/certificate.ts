@@ -13,7 +13,10 @@ export const certificateOptions: OptionSpecs = {
   "tls-key": { value: "FILE", help: "private key in PEM", env: "WEIR_TLS_KEY" },
 };
 
-/** Reads the files that the options name. Throws UsageError for half a pair and for files that cannot be read. */
+/**
+ * Reads the files that the options name. Throws UsageError for half a pair and for files that
+ * cannot be read.
+ */
 export function readCertificate(
   cert: string | undefined,
   key: string | undefined,

@@ -13,10 +13,15 @@ const commands: Readonly<Record<string, () => Promise<{ readonly command: Comman
   models: () => import("./models.ts"),
   get: () => import("./get.ts"),
   describe: () => import("./describe.ts"),
+  apply: () => import("./apply.ts"),
+  delete: () => import("./delete.ts"),
   keys: () => import("./keys.ts"),
 };
 
-/** Runs one command line. Resolves with the exit code: 0 for success, 1 for failure, 2 for a wrong line. */
+/**
+ * Runs one command line. Resolves with the exit code: 0 for success, 1 for failure, 2 for a wrong
+ * line.
+ */
 export async function runCommandLine(args: readonly string[], env: Environment): Promise<number> {
   const [name = "help", ...rest] = args;
   if (name === "help" || name === "--help" || name === "-h") {

@@ -16,7 +16,10 @@ import type { Log } from "../telemetry/log.ts";
 import type { Address } from "./address.ts";
 import type { Environment } from "./command.ts";
 
-/** A link message carries at most a batch of records or a part of a snapshot; both ends cut far below this. */
+/**
+ * A link message carries at most a batch of records or a part of a snapshot; both ends cut far
+ * below this.
+ */
 const MESSAGE_BYTES_MAX = 64 * 1024 * 1024;
 
 /** What a control process is started with. */
@@ -47,7 +50,8 @@ export async function startControl(plan: ControlPlan): Promise<RunningControl> {
   const store = await openSqliteStore({ path: join(dataDir, "weir.db"), clock });
   const applied = await store.migrate();
   if (applied.length > 0) log.info({ versions: applied }, "schema brought up to date");
-  // The control plane waits for confirmations of the link, and the link reads from the control plane.
+  // The control plane waits for confirmations of the link, and the link reads from the control
+  // plane.
   const registry = createLateRegistry();
   const control = await createControl({
     store,

@@ -28,7 +28,10 @@ export interface ProxyPlan {
   readonly token: string;
   readonly dataDir: string;
   readonly proxyId: string;
-  /** Takes over the journals of sibling directories numbered from here on, whose proxies will not return. */
+  /**
+   * Takes over the journals of sibling directories numbered from here on, whose proxies will not
+   * return.
+   */
   readonly adoptBeyond: number | undefined;
   readonly corsOrigins: readonly string[];
   readonly clock: Clock;
@@ -42,7 +45,10 @@ export interface RunningProxy {
   stop(graceMs: number): Promise<void>;
 }
 
-/** Joins journal, link, house and doors, and opens the port. It serves from its last snapshot while control is away. */
+/**
+ * Joins journal, link, house and doors, and opens the port. It serves from its last snapshot while
+ * control is away.
+ */
 export async function startProxy(plan: ProxyPlan): Promise<RunningProxy> {
   const { clock, log, dataDir } = plan;
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });

@@ -1,7 +1,7 @@
 import { ConnectError } from "@connectrpc/connect";
 import { asWeirError } from "../client/admin.ts";
 import { WeirError } from "../client/weir-error.ts";
-import { printNote, toCell } from "./output.ts";
+import { printNote, toCell, toPrintable } from "./output.ts";
 import { UsageError } from "./usage-error.ts";
 
 /** Something that cannot be done, in a sentence for people. */
@@ -43,6 +43,7 @@ export function describeFailure(thrown: unknown, address: string): string {
       `${error.reason}: ${error.message}${where}${request}${advice === undefined ? "" : ` ${advice}`}`,
     );
   }
+  if (thrown instanceof Failure) return toPrintable(thrown.message);
   return toCell(thrown instanceof Error ? thrown.message : String(thrown));
 }
 

@@ -3,8 +3,8 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 
 /**
- * A secret that is made once and kept in a file that only its owner may read. Safe when several processes ask at once: the
- * first writes, the others read.
+ * A secret that is made once and kept in a file that only its owner may read. Safe when several
+ * processes ask at once: the first writes, the others read.
  */
 export function keepSecret(path: string): string {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });

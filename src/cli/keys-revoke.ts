@@ -35,14 +35,13 @@ export function revokeKey(args: readonly string[], env: Environment): Promise<nu
       updateMask: { paths: ["disabled"] },
       options: { reason: given.reason },
     });
-    const { proxiesConfirmed = 0, proxiesConnected = 0, warnings = [] } = answer.result ?? {};
+    const { proxiesConfirmed = 0, proxiesConnected = 0 } = answer.result ?? {};
     if (given.output === "json") {
       printJson(toJson(UpdateKeyResponseSchema, answer));
     } else {
       print(
         `${name} is revoked; ${proxiesConfirmed} of ${proxiesConnected} connected proxies refuse it.`,
       );
-      for (const warning of warnings) printNote(`warning: ${warning}`);
     }
     if (proxiesConfirmed >= proxiesConnected) return 0;
     printNote("Some proxies have not confirmed yet: see `weir doctor`, and run this again.");

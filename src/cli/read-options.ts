@@ -7,7 +7,9 @@ export interface OptionSpec {
   /** `HOST:PORT` and the like; undefined for a switch. */
   readonly value: string | undefined;
   readonly help: string;
-  /** The environment variables that give it when the flag is absent; the first that is set counts. */
+  /**
+   * The environment variables that give it when the flag is absent; the first that is set counts.
+   */
   readonly env?: string | readonly string[];
   readonly short?: string;
   /** May be given several times. */
@@ -24,8 +26,8 @@ export interface ReadLine<T> {
 }
 
 /**
- * Reads flags and environment (flags win) and checks them by a schema whose keys are the options' names. Throws UsageError
- * naming the option.
+ * Reads flags and environment (flags win) and checks them by a schema whose keys are the options'
+ * names. Throws UsageError naming the option.
  */
 export function readOptions<S extends z.ZodType>(
   args: readonly string[],

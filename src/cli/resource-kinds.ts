@@ -1,15 +1,17 @@
-import { type Model, ModelSchema, Strategy } from "../../gen/weir/admin/v1/model_pb.ts";
-import {
-  type Match,
-  type Policy,
-  Policy_Mode,
-  PolicySchema,
-  type Selector,
-} from "../../gen/weir/admin/v1/policy_pb.ts";
-import { type Provider, ProviderSchema } from "../../gen/weir/admin/v1/provider_pb.ts";
-import { type Key, KeySchema, TeamSchema, UserSchema } from "../../gen/weir/admin/v1/team_pb.ts";
+import { ModelSchema } from "../../gen/weir/admin/v1/model_pb.ts";
+import { Policy_Mode, PolicySchema } from "../../gen/weir/admin/v1/policy_pb.ts";
+import { ProviderSchema } from "../../gen/weir/admin/v1/provider_pb.ts";
+import { KeySchema, TeamSchema, UserSchema } from "../../gen/weir/admin/v1/team_pb.ts";
 import { formatTime } from "./quantities.ts";
 import { createKind, type ResourceKind } from "./resource-kind.ts";
+import {
+  formatCredential,
+  formatMatch,
+  formatRule,
+  formatState,
+  formatStrategy,
+  formatTargets,
+} from "./resource-words.ts";
 import { formatRole } from "./role-words.ts";
 import { UsageError } from "./usage-error.ts";
 
@@ -83,7 +85,7 @@ export const keyKind = createKind({
     { title: "LAST USED" },
     state,
   ],
-  cells: (body: Key) => [
+  cells: (body) => [
     body.name,
     body.prefix || "-",
     body.user || "-",
@@ -121,7 +123,7 @@ const provider = createKind({
     { title: "REGION" },
     state,
   ],
-  cells: (body: Provider) => [
+  cells: (body) => [
     body.name,
     body.dialect,
     body.baseUrls.join(" ") || "-",
@@ -151,10 +153,10 @@ const model = createKind({
   prefix: "models/",
   schema: ModelSchema,
   columns: [name, { title: "TARGETS" }, { title: "STRATEGY" }, { title: "FALLBACKS" }, state],
-  cells: (body: Model) => [
+  cells: (body) => [
     body.name,
     formatTargets(body),
-    strategyWords.get(body.strategy) ?? "-",
+    formatStrategy(body),
     body.fallbacks.join(",") || "-",
     formatState(body),
   ],
@@ -179,7 +181,7 @@ const policy = createKind({
   prefix: "policies/",
   schema: PolicySchema,
   columns: [name, { title: "RULE" }, { title: "CONCERNS" }, { title: "MODE" }, state],
-  cells: (body: Policy) => [
+  cells: (body) => [
     body.name,
     formatRule(body),
     formatMatch(body.match),
@@ -249,74 +251,4 @@ export function readNames(words: readonly string[]): Named[] {
 /** The kinds as people type them, for errors. */
 export function listKindWords(): string {
   return resourceKinds.map((kind) => kind.plural).join(", ");
-}
-
-function formatState({ disabled }: { readonly disabled: boolean }): string {
-  return disabled ? "disabled" : "on";
-}
-
-function formatCredential({ credential }: Provider): string {
-  const source = credential?.source;
-  switch (source?.case) {
-    case "env":
-      return `env:${source.value}`;
-    case "file":
-      return `file:${source.value}`;
-    case "secret":
-    case "sealed":
-      return "sealed";
-    default:
-      return "none";
-  }
-}
-
-function formatTargets({ aliasOf, targets }: Model): string {
-  if (aliasOf !== "") return `alias of ${aliasOf}`;
-  return targets
-    .map(({ provider: at, upstreamModel, weight, priority }) => {
-      const place = priority === 0 ? "" : ` #${priority}`;
-      const share = weight === undefined ? "" : ` ×${weight}`;
-      return `${at.replace(/^providers\//, "")}${upstreamModel === "" ? "" : `:${upstreamModel}`}${share}${place}`;
-    })
-    .join(", ");
-}
-
-const strategyWords = new Map<Strategy, string>([
-  [Strategy.WEIGHTED, "weighted"],
-  [Strategy.BALANCED, "balanced"],
-  [Strategy.PRICE, "price"],
-  [Strategy.THROUGHPUT, "throughput"],
-  [Strategy.LATENCY, "latency"],
-  [Strategy.LEAST_BUSY, "least busy"],
-  [Strategy.AFFINITY, "affinity"],
-]);
-
-function formatRule({ rule }: Policy): string {
-  if (rule.case !== "access") return rule.case ?? "none";
-  const { allowModels, denyModels } = rule.value;
-  const parts = [
-    ...(allowModels.length === 0 ? [] : [`allow ${allowModels.join(",")}`]),
-    ...(denyModels.length === 0 ? [] : [`deny ${denyModels.join(",")}`]),
-  ];
-  return `access ${parts.join(", ")}`.trimEnd();
-}
-
-function formatMatch(match: Match | undefined): string {
-  if (match === undefined) return "everyone";
-  const selectors: ReadonlyArray<Selector | undefined> = [
-    match.teams,
-    match.users,
-    match.keys,
-    match.models,
-    match.providers,
-  ];
-  const parts = selectors.flatMap((selector) => [
-    ...(selector?.include ?? []),
-    ...(selector?.exclude ?? []).map((each) => `not ${each}`),
-  ]);
-  for (const [label, { values }] of Object.entries(match.labels)) {
-    parts.push(`${label}=${values.join("|")}`);
-  }
-  if (match.condition !== "") parts.push("a condition");
-  return parts.join(", ") || "everyone";
 }

@@ -52,7 +52,10 @@ const schema = z.object({
 
 type ServeOptions = z.output<typeof schema>;
 
-/** `weir serve`: a control process and N proxy processes on one machine, joined by the same link as on fifty. */
+/**
+ * `weir serve`: a control process and N proxy processes on one machine, joined by the same link as
+ * on fifty.
+ */
 export const command: Command = {
   name: "serve",
   summary: "Serve everything on one machine: a control process and N proxies that share the port.",
@@ -86,7 +89,9 @@ export const command: Command = {
   },
 };
 
-/** Children get their certificates by flags; the link between them stays in clear, on this machine. */
+/**
+ * Children get their certificates by flags; the link between them stays in clear, on this machine.
+ */
 function createChildEnvironment(env: Environment, token: string): Environment {
   return {
     ...env,
@@ -149,7 +154,10 @@ function announceOnce(listen: Address, tls: boolean): () => void {
   };
 }
 
-/** Several processes will listen here, and again after a restart: a free port is chosen once, for all of them. */
+/**
+ * Several processes will listen here, and again after a restart: a free port is chosen once, for
+ * all of them.
+ */
 function fixPort(address: Address): Promise<Address> {
   if (address.port !== 0) return Promise.resolve(address);
   return new Promise((resolvePort, reject) => {

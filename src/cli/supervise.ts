@@ -12,7 +12,10 @@ export interface ChildSpec {
   onMessage?(message: unknown): void;
 }
 
-/** Delay before a restart: doubled with each crash in a row, forgotten after a while of good service. */
+/**
+ * Delay before a restart: doubled with each crash in a row, forgotten after a while of good
+ * service.
+ */
 const RESTART_MIN_MS = 100;
 const RESTART_MAX_MS = 5_000;
 const GOOD_SERVICE_MS = 30_000;

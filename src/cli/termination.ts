@@ -7,8 +7,9 @@ export interface Ending {
 }
 
 /**
- * Waits for SIGTERM or SIGINT, drains, and resolves with the exit code. A second signal does not wait. A child of `weir
- * serve` also drains when its parent is gone, and leaves Ctrl-C, which the terminal sends to all, to its parent.
+ * Waits for SIGTERM or SIGINT, drains, and resolves with the exit code. A second signal does not
+ * wait. A child of `weir serve` also drains when its parent is gone, and leaves Ctrl-C, which the
+ * terminal sends to all, to its parent.
  */
 export function onTermination(ending: Ending): Promise<number> {
   return new Promise((resolve) => {
