@@ -8,15 +8,19 @@ import { isPast } from "./expiry.ts";
 
 /** Longer secrets are refused before they are hashed. */
 const SECRET_BYTES_MAX = 512;
-/** A tree of teams is at most this deep; a deeper one is cut, and the control plane refuses to write it. */
+/**
+ * A tree of teams is at most this deep; a deeper one is cut, and the control plane refuses to write
+ * it.
+ */
 const TEAM_DEPTH_MAX = 32;
 
 /**
- * Turns a credential into a principal: credential → SHA-256 → key → user and teams, all of which must be enabled. The
- * secret is hashed before anything else touches it. Principals are shared by all calls of a key until the next change.
+ * Turns a credential into a principal: credential → SHA-256 → key → user and teams, all of which
+ * must be enabled. The secret is hashed before anything else touches it. Principals are shared by
+ * all calls of a key until the next change.
  *
- * Throws CREDENTIAL_MISSING, CREDENTIAL_UNKNOWN, CREDENTIAL_EXPIRED, CREDENTIAL_DISABLED, and UNAVAILABLE before the first
- * snapshot has come.
+ * Throws CREDENTIAL_MISSING, CREDENTIAL_UNKNOWN, CREDENTIAL_EXPIRED, CREDENTIAL_DISABLED, and
+ * UNAVAILABLE before the first snapshot has come.
  */
 export function createIdentify(
   current: () => Snapshot,

@@ -11,8 +11,8 @@ import type { Target } from "../mesh/target.ts";
 import type { UpstreamEnd, UpstreamHeaders } from "../mesh/upstream.ts";
 
 /**
- * A wire dialect of chat, both ways. Doors use the client's side, providers the vendor's side. Everything here is pure: no
- * socket, no clock, no store.
+ * A wire dialect of chat, both ways. Doors use the client's side, providers the vendor's side.
+ * Everything here is pure: no socket, no clock, no store.
  */
 export interface ChatDialect {
   readonly name: DialectName;
@@ -34,15 +34,17 @@ export interface ChatClientSide {
 /** Turns a stream of chunks into SSE text. Stateful: one for each stream. */
 export interface StreamWriter {
   /**
-   * Frames to send when the stream begins, or "". Not called when the first chunk has this dialect's wire form.
-   * `createdWallMs` is when the answer began, on Clock.wallMs(), for dialects that tell it.
+   * Frames to send when the stream begins, or "". Not called when the first chunk has this
+   * dialect's wire form. `createdWallMs` is when the answer began, on Clock.wallMs(), for dialects
+   * that tell it.
    */
   start(decision: Decision, createdWallMs?: number): string;
   /** Frames for events that carry no wire form of this dialect. */
   events(events: readonly ChatEvent[]): string;
   /**
-   * Frames that end a good stream: what `outcome` adds (usage, finish) and the terminal frame. `passedThrough` says that
-   * the upstream's own frames were sent, so that only the terminal frame is missing.
+   * Frames that end a good stream: what `outcome` adds (usage, finish) and the terminal frame.
+   * `passedThrough` says that the upstream's own frames were sent, so that only the terminal frame
+   * is missing.
    */
   end(outcome: Outcome, passedThrough: boolean): string;
   /** Frames that end a broken stream: an error event, and no terminal frame. */
@@ -52,14 +54,18 @@ export interface StreamWriter {
 /** What a provider needs: requests out, answers in. */
 export interface ChatVendorSide {
   /**
-   * Ask → upstream request. In the same dialect the caller's body goes on as it is, but for the model, the target's
-   * overrides, what Weir itself understands (see each dialect), and the wish for usage in streams.
+   * Ask → upstream request. In the same dialect the caller's body goes on as it is, but for the
+   * model, the target's overrides, what Weir itself understands (see each dialect), and the wish
+   * for usage in streams.
    */
   writeRequest(ask: ChatAsk, target: Target, warnings: string[]): UpstreamRequest;
   /** A 2xx body → answer. Throws UPSTREAM_GARBLED. */
   readAnswer(body: Buffer, ask: ChatAsk): AnswerReading;
   createStreamReader(ask: ChatAsk): StreamReader;
-  /** The request that counts a prompt's tokens, and how to read its answer; undefined where the vendor has none. */
+  /**
+   * The request that counts a prompt's tokens, and how to read its answer; undefined where the
+   * vendor has none.
+   */
   readonly counting: VendorCounting | undefined;
   /** A body that is no 2xx → error; `headers` may say when to come back. */
   readError(status: number, headers: UpstreamHeaders, body: Buffer): MeshError;
@@ -88,19 +94,23 @@ export interface AnswerReading {
 }
 
 /**
- * Reads the SSE frames of one stream. Stateful: one for each stream. A reader of the caller's own dialect passes bytes on
- * and looks only for the first content, the usage, the end and errors; any other decodes each event.
+ * Reads the SSE frames of one stream. Stateful: one for each stream. A reader of the caller's own
+ * dialect passes bytes on and looks only for the first content, the usage, the end and errors; any
+ * other decodes each event.
  */
 export interface StreamReader {
   /**
-   * Takes a run of complete frames (each ends in an empty line), as one read of the socket brought them. Returns what
-   * there is to pass on, or undefined. Throws UPSTREAM_* when a frame says so or makes no sense. `frames` is the reader's
-   * to keep.
+   * Takes a run of complete frames (each ends in an empty line), as one read of the socket brought
+   * them. Returns what there is to pass on, or undefined. Throws UPSTREAM_* when a frame says so or
+   * makes no sense. `frames` is the reader's to keep.
    */
   read(frames: Buffer): ChatChunk | undefined;
   /** True once the dialect's terminal frame has been seen. */
   readonly ended: boolean;
-  /** What is known after the last frame. Throws UPSTREAM_GARBLED when the stream ended before its answer did. */
+  /**
+   * What is known after the last frame. Throws UPSTREAM_GARBLED when the stream ended before its
+   * answer did.
+   */
   end(): UpstreamEnd;
   /** The usage so far, estimated from what was seen, for a stream that ends early. */
   partialUsage(): Usage;

@@ -2,12 +2,16 @@ import type { Chat } from "../../gen/weir/v1/chat_pb.ts";
 import type { EmbedRequest } from "../../gen/weir/v1/embed_service_pb.ts";
 import type { JsonObject } from "./json.ts";
 
-/** A wire format that clients or vendors speak. `weir` is the protobuf message itself; `sim` speaks that too. */
+/**
+ * A wire format that clients or vendors speak. `weir` is the protobuf message itself; `sim` speaks
+ * that too.
+ */
 export type DialectName = "weir" | "openai" | "anthropic";
 
 /**
- * What a caller asks of a chat model. A door fills it with the least work that the journey needs; the message is decoded
- * only when somebody needs it, since a request that goes on in its own dialect never does.
+ * What a caller asks of a chat model. A door fills it with the least work that the journey needs;
+ * the message is decoded only when somebody needs it, since a request that goes on in its own
+ * dialect never does.
  */
 export interface ChatAsk {
   readonly dialect: DialectName;
@@ -18,13 +22,18 @@ export interface ChatAsk {
   readonly labels: Readonly<Record<string, string>>;
   readonly sessionId: string;
   readonly endUser: string;
-  /** Bytes of the request body: with byte-level tokenizers a sound upper bound of its text tokens. */
+  /**
+   * Bytes of the request body: with byte-level tokenizers a sound upper bound of its text tokens.
+   */
   readonly bytes: number;
   /** The caller's own body, parsed, unless the dialect is `weir`. Never changed by anybody. */
   readonly wire: JsonObject | undefined;
   /** Header fields for an upstream of this dialect, such as `anthropic-beta`, in lower case. */
   readonly wireHeaders?: Readonly<Record<string, string>>;
-  /** Names of the parameters that are set, as `weir.v1.Chat` and `Sampling` name them, for policies to judge. */
+  /**
+   * Names of the parameters that are set, as `weir.v1.Chat` and `Sampling` name them, for policies
+   * to judge.
+   */
   parameters(): readonly string[];
   /** The message, decoded once. Throws INVALID_REQUEST naming the field. */
   chat(): Chat;

@@ -6,7 +6,10 @@ import type { Cancellation } from "./cancellation.ts";
 /** The door that a call came through. */
 export type DoorName = "grpc" | "connect" | "grpc-web" | "openai" | "anthropic";
 
-/** One call on its way through the house: who carries it, until when, and what has happened to it so far. */
+/**
+ * One call on its way through the house: who carries it, until when, and what has happened to it so
+ * far.
+ */
 export interface Call {
   readonly requestId: string;
   readonly door: DoorName;
@@ -24,7 +27,9 @@ export interface Call {
   readonly trail: Trail;
 }
 
-/** What happened to a call, written by the rooms in passing and read once, when its record is made. */
+/**
+ * What happened to a call, written by the rooms in passing and read once, when its record is made.
+ */
 export interface Trail {
   readonly attempts: AttemptRecord[];
   readonly excluded: ExcludedTarget[];

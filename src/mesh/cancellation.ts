@@ -1,6 +1,6 @@
 /**
- * Says that nobody waits for a call any more. An AbortSignal would do, but costs microseconds for each request on the hot
- * path; this costs an array.
+ * Says that nobody waits for a call any more. An AbortSignal would do, but costs microseconds for
+ * each request on the hot path; this costs an array.
  */
 export class Cancellation {
   #cause: Error | undefined;
@@ -20,7 +20,9 @@ export class Cancellation {
     for (const listener of listeners) listener(cause);
   }
 
-  /** Calls `listener` when cancelled, at once when that has happened. Returns how to stop listening. */
+  /**
+   * Calls `listener` when cancelled, at once when that has happened. Returns how to stop listening.
+   */
   onCancel(listener: (cause: Error) => void): () => void {
     if (this.#cause !== undefined) {
       listener(this.#cause);

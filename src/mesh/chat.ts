@@ -8,8 +8,8 @@ import { createRecord } from "./record.ts";
 import type { ChatHandler, CountHandler, EmbedHandler, Rooms } from "./rooms.ts";
 
 /**
- * The journey of a chat: one straight function, so that the compiler checks the order of the steps. Success, failure and
- * cancel all pass the `finally`, so each request leaves exactly one record.
+ * The journey of a chat: one straight function, so that the compiler checks the order of the steps.
+ * Success, failure and cancel all pass the `finally`, so each request leaves exactly one record.
  */
 export function createChatHandler(rooms: Rooms, clock: Clock): ChatHandler {
   return async (call, ask, sink) => {
@@ -63,7 +63,9 @@ function beginJourney(): Journey {
   return { principal: undefined, grant: undefined, error: undefined };
 }
 
-/** A call without a known key leaves no line in the ledger: strangers must not be able to fill it. */
+/**
+ * A call without a known key leaves no line in the ledger: strangers must not be able to fill it.
+ */
 async function leaveRecord(
   rooms: Rooms,
   clock: Clock,

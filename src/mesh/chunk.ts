@@ -8,19 +8,23 @@ export type ChatEvent = Exclude<StreamChatResponse["event"], { case: undefined }
 export interface WireForm {
   readonly dialect: DialectName;
   /**
-   * For a stream: complete SSE frames as the upstream sent them, without the dialect's terminal frame (`[DONE]`,
-   * `message_stop`), which the door writes itself when all went well. For a whole answer: the body.
+   * For a stream: complete SSE frames as the upstream sent them, without the dialect's terminal
+   * frame (`[DONE]`, `message_stop`), which the door writes itself when all went well. For a whole
+   * answer: the body.
    */
   readonly bytes: Buffer;
 }
 
 /**
- * What one read of the upstream brought. It carries its wire form when that may be passed on as it is, and is decoded only
- * when somebody asks for the events.
+ * What one read of the upstream brought. It carries its wire form when that may be passed on as it
+ * is, and is decoded only when somebody asks for the events.
  */
 export interface ChatChunk {
   readonly wire: WireForm | undefined;
-  /** True when a caller would see something of it: text, reasoning, a tool call. An empty role frame is no content. */
+  /**
+   * True when a caller would see something of it: text, reasoning, a tool call. An empty role frame
+   * is no content.
+   */
   readonly content: boolean;
   /** The events in order, decoded once. Never `started`, never `finished`: those are the door's. */
   events(): readonly ChatEvent[];

@@ -1,6 +1,12 @@
-/** Time, as the rest of the house sees it. Nothing else calls `Date.now`, `performance.now` or `setTimeout`. */
+/**
+ * Time, as the rest of the house sees it. Nothing else calls `Date.now`, `performance.now` or
+ * `setTimeout`.
+ */
 export interface Clock {
-  /** Milliseconds on a monotonic clock with sub-millisecond resolution; only differences mean anything. */
+  /**
+   * Milliseconds on a monotonic clock with sub-millisecond resolution; only differences mean
+   * anything.
+   */
   now(): number;
   /** Milliseconds since 1970 by the machine's clock; may jump. */
   wallMs(): number;
@@ -24,7 +30,10 @@ export const systemClock: Clock = {
   every: (intervalMs, run) => wrapTimer(setInterval(run, intervalMs).unref()),
 };
 
-/** The machine's own clock for a process that has nothing else to live for: its timers keep the process alive. */
+/**
+ * The machine's own clock for a process that has nothing else to live for: its timers keep the
+ * process alive.
+ */
 export const holdingClock: Clock = {
   ...systemClock,
   after: (delayMs, run) => wrapTimer(setTimeout(run, delayMs)),

@@ -8,8 +8,9 @@ import type { SnapshotChange } from "./snapshot.ts";
 import type { ProviderEntry } from "./target.ts";
 
 /**
- * Checks a whole change against a state and compiles it; the state is not touched. A resource both deleted and written is
- * written. Throws SnapshotRefusal, naming the resource, when any of it cannot be served.
+ * Checks a whole change against a state and compiles it; the state is not touched. A resource both
+ * deleted and written is written. Throws SnapshotRefusal, naming the resource, when any of it
+ * cannot be served.
  */
 export function stageChange(
   state: CompiledState,

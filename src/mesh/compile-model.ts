@@ -36,7 +36,9 @@ interface DraftLeg {
   readonly capabilities: ReadonlySet<string> | undefined;
 }
 
-/** Checks a model by itself. Throws SnapshotRefusal for parameter overrides that are no JSON object. */
+/**
+ * Checks a model by itself. Throws SnapshotRefusal for parameter overrides that are no JSON object.
+ */
 export function compileModel(resource: Model): ModelDraft {
   const clientName = resource.name.slice(MODELS.length);
   const legs = resource.targets.map((target) => ({
@@ -53,7 +55,10 @@ export function compileModel(resource: Model): ModelDraft {
   };
 }
 
-/** Binds a model to its providers. Its targets are made when they are first asked for, so that binding costs nothing. */
+/**
+ * Binds a model to its providers. Its targets are made when they are first asked for, so that
+ * binding costs nothing.
+ */
 export function createModelEntry(
   draft: ModelDraft,
   providers: ReadonlyMap<string, ProviderEntry>,
@@ -66,7 +71,8 @@ export function createModelEntry(
     targetsFor: (name) => {
       const known = byName.get(name);
       if (known !== undefined) return known;
-      // A plain model has one name; what clients put behind a wildcard's prefix must not fill the memory.
+      // A plain model has one name; what clients put behind a wildcard's prefix must not fill the
+      // memory.
       if (byName.size >= NAMES_MAX) byName.clear();
       const targets = createTargets(draft, name, providers, findPrice);
       byName.set(name, targets);

@@ -10,8 +10,9 @@ export interface SecretSources {
 }
 
 /**
- * Compiles a provider. A secret that cannot be found is the entry's `fault`, since it is the fault of this proxy's
- * surroundings and hurts nobody else. Throws SnapshotRefusal for a dialect or an address that no proxy could serve.
+ * Compiles a provider. A secret that cannot be found is the entry's `fault`, since it is the fault
+ * of this proxy's surroundings and hurts nobody else. Throws SnapshotRefusal for a dialect or an
+ * address that no proxy could serve.
  */
 export function compileProvider(resource: Provider, sources: SecretSources): ProviderEntry {
   const dialect = parseDialect(resource);
@@ -88,7 +89,10 @@ function readSecretFile(path: string, provider: string, sources: SecretSources):
   }
 }
 
-/** A control character within a secret would split the header that carries it; blanks around it are never meant. */
+/**
+ * A control character within a secret would split the header that carries it; blanks around it are
+ * never meant.
+ */
 function judgeSecret(text: string, provider: string, where: string): FoundSecret {
   const secret = text.trim();
   if (secret === "")

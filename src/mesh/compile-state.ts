@@ -5,7 +5,10 @@ import { createModelEntry, type FindPrice, type ModelDraft } from "./compile-mod
 import type { KeyOfSecret, ModelEntry } from "./snapshot.ts";
 import type { ProviderEntry } from "./target.ts";
 
-/** All that a snapshot is made of, with the indices that make a change cost no more than what it changes. */
+/**
+ * All that a snapshot is made of, with the indices that make a change cost no more than what it
+ * changes.
+ */
 export interface CompiledState {
   readonly teams: Map<string, Team>;
   readonly users: Map<string, User>;
@@ -153,7 +156,10 @@ function bindModel(state: CompiledState, name: string, findPrice: FindPrice): vo
   state.models.set(draft.clientName, createModelEntry(draft, state.providers, findPrice));
 }
 
-/** Wildcards are few, and readers walk them in order: they are kept in a list that is made anew when one changes. */
+/**
+ * Wildcards are few, and readers walk them in order: they are kept in a list that is made anew when
+ * one changes.
+ */
 function sortWildcards(
   state: CompiledState,
   changed: readonly string[],

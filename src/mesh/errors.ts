@@ -1,6 +1,6 @@
 /**
- * Every error that a caller can see has a reason from this one table; a test holds the table, `weir.v1.ErrorReason` and
- * the README to each other.
+ * Every error that a caller can see has a reason from this one table; a test holds the table,
+ * `weir.v1.ErrorReason` and the README to each other.
  */
 export const errorTable = {
   INVALID_REQUEST: row(3, 400, "invalid_request_error", "invalid_request_error", false),
@@ -63,7 +63,10 @@ export interface ErrorDetails {
   readonly field?: string;
   /** When it makes sense to come back, in milliseconds from now. */
   readonly retryAfterMs?: number;
-  /** Facts for programs, such as {policy, scope, dimension, limit, remaining, resets_at}. All may be shown. */
+  /**
+   * Facts for programs, such as {policy, scope, dimension, limit, remaining, resets_at}. All may be
+   * shown.
+   */
   readonly metadata?: Readonly<Record<string, string>>;
   /** Text for those who run Weir: goes into the request's record and the log, never to callers. */
   readonly internal?: string;
@@ -77,11 +80,17 @@ export interface UpstreamFault {
   readonly type: string;
   readonly code: string;
   readonly param: string;
-  /** The dialect that it was told in: a door of the same dialect may show it as it is. Unset means unknown. */
+  /**
+   * The dialect that it was told in: a door of the same dialect may show it as it is. Unset means
+   * unknown.
+   */
   readonly dialect?: string;
 }
 
-/** An operating error: expected, explained to the caller, counted by its reason. Anything else thrown is a fault of ours. */
+/**
+ * An operating error: expected, explained to the caller, counted by its reason. Anything else
+ * thrown is a fault of ours.
+ */
 export class MeshError extends Error {
   readonly reason: ErrorReason;
   readonly details: ErrorDetails;

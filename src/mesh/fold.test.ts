@@ -33,7 +33,10 @@ function reasoning(reasoningIndex: number, words: string, signature = ""): ChatE
   };
 }
 
-/** Answers as vendors give them: texts are never empty, and two texts never follow each other without a citation. */
+/**
+ * Answers as vendors give them: texts are never empty, and two texts never follow each other
+ * without a citation.
+ */
 const answers = fc
   .record({
     parts: fc.array(

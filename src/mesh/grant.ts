@@ -18,7 +18,10 @@ export interface Principal {
 export interface Grant {
   readonly principal: Principal;
   readonly revision: number;
-  /** The model that was asked for, then those that the caller or the model's resource names as fallbacks. */
+  /**
+   * The model that was asked for, then those that the caller or the model's resource names as
+   * fallbacks.
+   */
   readonly legs: readonly Leg[];
 }
 

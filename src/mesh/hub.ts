@@ -1,12 +1,15 @@
 import type { RequestRecord } from "../../gen/weir/admin/v1/record_pb.ts";
 import type { SnapshotChange } from "./snapshot.ts";
 
-/** What the control's end of the link needs of the control plane; handed to it by the composition root. */
+/**
+ * What the control's end of the link needs of the control plane; handed to it by the composition
+ * root.
+ */
 export interface Hub {
   readonly installationId: string;
   /**
-   * What leads a proxy from the revision that it holds to the newest: the difference when the history reaches back so far,
-   * else everything. Undefined when it is up to date.
+   * What leads a proxy from the revision that it holds to the newest: the difference when the
+   * history reaches back so far, else everything. Undefined when it is up to date.
    */
   changeSince(revision: number): Promise<SnapshotChange | undefined>;
   /** Calls `listener` after each commit, with its revision. Returns how to stop. */
@@ -18,7 +21,10 @@ export interface Hub {
 /** What the control's end knows of the proxies; handed to the control plane. */
 export interface ProxyRegistry {
   list(): readonly ProxyState[];
-  /** Waits until every proxy that is connected now has confirmed or refused a revision, `waitMs` at most. */
+  /**
+   * Waits until every proxy that is connected now has confirmed or refused a revision, `waitMs` at
+   * most.
+   */
   waitForRevision(revision: number, waitMs: number): Promise<Confirmations>;
 }
 

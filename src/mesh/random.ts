@@ -26,7 +26,10 @@ const POOL_BYTES = 4096;
 let pool = Buffer.alloc(0);
 let poolUsed = 0;
 
-/** A new identifier such as `req_5f…`: 128 random bits in hexadecimal, drawn from a pool to spare system calls. */
+/**
+ * A new identifier such as `req_5f…`: 128 random bits in hexadecimal, drawn from a pool to spare
+ * system calls.
+ */
 export function createId(prefix: string): string {
   if (poolUsed + 16 > pool.length) {
     pool = randomBytes(POOL_BYTES);

@@ -5,7 +5,10 @@ import type { Grant, Principal } from "./grant.ts";
 import type { EmbedOutcome, Outcome } from "./outcome.ts";
 import type { ChatSink } from "./sink.ts";
 
-/** What the doors call. Resolves when the answer is complete and its record is safe; rejects with a MeshError. */
+/**
+ * What the doors call. Resolves when the answer is complete and its record is safe; rejects with a
+ * MeshError.
+ */
 export type ChatHandler = (call: Call, ask: ChatAsk, sink: ChatSink) => Promise<Outcome>;
 
 /** What the doors call for embeddings; resolves and rejects like ChatHandler. */
@@ -25,15 +28,19 @@ export interface TokenCount {
 export interface Rooms {
   /** Credential → principal. Throws CREDENTIAL_*. */
   identify(credential: string | undefined): Principal;
-  /** Principal and ask → what may be done. Throws MODEL_NOT_ALLOWED, MODEL_NOT_FOUND, PARAMETER_NOT_ALLOWED. */
+  /**
+   * Principal and ask → what may be done. Throws MODEL_NOT_ALLOWED, MODEL_NOT_FOUND,
+   * PARAMETER_NOT_ALLOWED.
+   */
   grant(principal: Principal, ask: ChatAsk | EmbedAsk, call: Call): Grant;
   /** Plans the targets and tries them until one commits. */
   attemptChat(grant: Grant, ask: ChatAsk, call: Call, sink: ChatSink): Promise<Outcome>;
   attemptEmbed(grant: Grant, ask: EmbedAsk, call: Call): Promise<EmbedOutcome>;
   countTokens(grant: Grant, ask: ChatAsk, call: Call): Promise<TokenCount>;
   /**
-   * Takes the record of a finished call. Resolves when it would survive a kill -9 of this process; the door sends the last
-   * bytes only then. Never rejects: a disk that fails is the journal's own alarm.
+   * Takes the record of a finished call. Resolves when it would survive a kill -9 of this process;
+   * the door sends the last bytes only then. Never rejects: a disk that fails is the journal's own
+   * alarm.
    */
   note(record: RequestRecord): Promise<void>;
 }

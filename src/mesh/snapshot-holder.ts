@@ -8,11 +8,15 @@ import type { Snapshot, SnapshotChange } from "./snapshot.ts";
 
 /** Holds the snapshot that a proxy serves by. */
 export interface SnapshotHolder {
-  /** A new object after each change, over the same maps where they could be kept: do not hold on to it across turns. */
+  /**
+   * A new object after each change, over the same maps where they could be kept: do not hold on to
+   * it across turns.
+   */
   readonly current: Snapshot;
   /**
-   * Puts a change in place within this turn; its cost is that of what it changes. Throws SnapshotRefusal when a resource
-   * cannot be served or the change builds on another revision; then nothing is changed.
+   * Puts a change in place within this turn; its cost is that of what it changes. Throws
+   * SnapshotRefusal when a resource cannot be served or the change builds on another revision; then
+   * nothing is changed.
    */
   apply(change: SnapshotChange): void;
   /** Calls `listener` after each change. Returns how to stop. */

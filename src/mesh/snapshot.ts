@@ -5,8 +5,9 @@ import type { Key, KeySecret, Team, User } from "../../gen/weir/admin/v1/team_pb
 import type { ProviderEntry, Target } from "./target.ts";
 
 /**
- * All policy that a proxy serves by, compiled. Readers take what they need within one turn of the event loop; a change is
- * checked whole and then applied within one turn, so nobody ever sees half of it.
+ * All policy that a proxy serves by, compiled. Readers take what they need within one turn of the
+ * event loop; a change is checked whole and then applied within one turn, so nobody ever sees half
+ * of it.
  */
 export interface Snapshot {
   /** 0 until the first snapshot has come. */

@@ -6,11 +6,15 @@ import type { Cancellation } from "./cancellation.ts";
 import type { ChatChunk, WireForm } from "./chunk.ts";
 import type { Target } from "./target.ts";
 
-/** How routing calls one target once. Implemented by `providers/`, one implementation for each way to reach an upstream. */
+/**
+ * How routing calls one target once. Implemented by `providers/`, one implementation for each way
+ * to reach an upstream.
+ */
 export interface Upstream {
   /**
-   * Asks a chat model and pushes its answer into `sink`. Resolves at the end of a complete answer. Rejects with a
-   * MeshError: UPSTREAM_* for the upstream's faults, with `details.upstream` where it said something.
+   * Asks a chat model and pushes its answer into `sink`. Resolves at the end of a complete answer.
+   * Rejects with a MeshError: UPSTREAM_* for the upstream's faults, with `details.upstream` where
+   * it said something.
    */
   chat(target: Target, ask: ChatAsk, sink: UpstreamSink, attempt: Attempt): Promise<UpstreamEnd>;
   /** Asks an embedding model. Resolves and rejects alike. */
@@ -22,14 +26,17 @@ export interface Upstream {
 /** One attempt, as an upstream sees it. */
 export interface Attempt {
   readonly requestId: string;
-  /** Ends the attempt: the connection is closed or the stream reset within a turn of the event loop. */
+  /**
+   * Ends the attempt: the connection is closed or the stream reset within a turn of the event loop.
+   */
   readonly cancellation: Cancellation;
   /** What could not be carried to the target's dialect is written here. */
   readonly warnings: string[];
   /**
-   * What the upstream has produced when an attempt ends early, as far as it can be told: written by the upstream before it
-   * rejects, `estimated` unless the vendor counted. Undefined means that nothing was billed.
-   * Written too when a whole answer ends well and the upstream has counted nothing.
+   * What the upstream has produced when an attempt ends early, as far as it can be told: written by
+   * the upstream before it rejects, `estimated` unless the vendor counted. Undefined means that
+   * nothing was billed. Written too when a whole answer ends well and the upstream has counted
+   * nothing.
    */
   partial: Usage | undefined;
   /** Told once the upstream has answered with headers. */
@@ -41,7 +48,9 @@ export type UpstreamHeaders = Readonly<Record<string, string | string[] | undefi
 
 /** Where an upstream pushes what it says. */
 export interface UpstreamSink {
-  /** Takes a chunk at once. False means that the sink is behind: stop reading and await `ready()`. */
+  /**
+   * Takes a chunk at once. False means that the sink is behind: stop reading and await `ready()`.
+   */
   chunk(chunk: ChatChunk): boolean;
   ready(): Promise<void>;
 }

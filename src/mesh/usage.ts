@@ -1,6 +1,9 @@
 import type { Cost, Price, Usage } from "../../gen/weir/v1/usage_pb.ts";
 
-/** A usage with nothing in it, as a plain literal: protobuf-es `create()` costs a microsecond and more. */
+/**
+ * A usage with nothing in it, as a plain literal: protobuf-es `create()` costs a microsecond and
+ * more.
+ */
 export function createUsage(counts: Partial<Omit<Usage, "$typeName" | "$unknown">> = {}): Usage {
   return {
     $typeName: "weir.v1.Usage",
@@ -35,8 +38,9 @@ export function sumOutputTokens(usage: Usage): number {
 }
 
 /**
- * What a usage costs, in whole nano-USD, each side rounded up: Σ tokens × price, the price in nano-USD for a million
- * tokens. Where a tier applies, it prices the whole request. Integer arithmetic throughout.
+ * What a usage costs, in whole nano-USD, each side rounded up: Σ tokens × price, the price in
+ * nano-USD for a million tokens. Where a tier applies, it prices the whole request. Integer
+ * arithmetic throughout.
  */
 export function computeCost(usage: Usage, price: Price | undefined): Cost {
   if (price === undefined) return createCost(0n, 0n, false);

@@ -26,7 +26,9 @@ export class VirtualClock implements Clock {
     return this.#add(intervalMs, run, true);
   }
 
-  /** Moves time on by `ms` and runs what falls due, in order; promises settle between two timers. */
+  /**
+   * Moves time on by `ms` and runs what falls due, in order; promises settle between two timers.
+   */
   async advance(ms: number): Promise<void> {
     const end = this.#nowMs + ms;
     for (;;) {

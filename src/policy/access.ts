@@ -43,8 +43,9 @@ export function listAccessPolicies(policies: Iterable<Policy>): AccessPolicy[] {
 }
 
 /**
- * Judges a model. The default is to deny: some policy of the platform must allow it. A policy of a team can only tighten:
- * when it names models, it denies all others. What any policy denies stays denied.
+ * Judges a model. The default is to deny: some policy of the platform must allow it. A policy of a
+ * team can only tighten: when it names models, it denies all others. What any policy denies stays
+ * denied.
  */
 export function judgeModel(
   policies: readonly AccessPolicy[],
@@ -71,7 +72,10 @@ export function judgeModel(
   return { deniedBy: objection ?? deniedBy, deniedParameters, auditDeniedBy, concerning };
 }
 
-/** Why a target may not be used, or undefined when it may. `concerning` comes from the model's verdict. */
+/**
+ * Why a target may not be used, or undefined when it may. `concerning` comes from the model's
+ * verdict.
+ */
 export function judgeTarget(
   concerning: readonly AccessPolicy[],
   question: AccessQuestion,

@@ -8,7 +8,10 @@ import type { PolicyRoom } from "./policy-room.ts";
 export interface ModelDirectory {
   /** By name. Wildcards have no names to list. */
   list(principal: Principal): readonly Model[];
-  /** One of them, behind a wildcard too; undefined when there is none or the principal may not know of it. */
+  /**
+   * One of them, behind a wildcard too; undefined when there is none or the principal may not know
+   * of it.
+   */
   find(principal: Principal, name: string): Model | undefined;
 }
 

@@ -15,8 +15,8 @@ export function matchesAny(patterns: readonly string[], name: string): boolean {
 }
 
 /**
- * Whether any of the names is selected: included, or nothing is included by name, and none of them is excluded. An unset
- * selector selects everything.
+ * Whether any of the names is selected: included, or nothing is included by name, and none of them
+ * is excluded. An unset selector selects everything.
  */
 export function selects(selector: Selector | undefined, names: readonly string[]): boolean {
   if (selector === undefined) return true;

@@ -9,16 +9,23 @@ import { type Asker, judgeName, type NameVerdict } from "./judge-name.ts";
 
 /** Verdicts kept for each key; past it they are all forgotten and made anew. */
 const VERDICTS_PER_KEY_MAX = 256;
-/** The model, what the caller names beside it, and what the model's resource names: no more than this. */
+/**
+ * The model, what the caller names beside it, and what the model's resource names: no more than
+ * this.
+ */
 const LEGS_MAX = 16;
-/** Suffixes that ask for a strategy; see issue and design: the strategies beyond WEIGHTED are not there yet. */
+/**
+ * Suffixes that ask for a strategy; see issue and design: the strategies beyond WEIGHTED are not
+ * there yet.
+ */
 const STRATEGY_SUFFIXES = [":nitro", ":floor", ":online", ":free"];
 
 /** What policy says, for the journey and for the list of models. */
 export interface PolicyRoom {
   /**
-   * Makes the grant of a call. Throws MODEL_NOT_ALLOWED, MODEL_NOT_FOUND, PARAMETER_NOT_ALLOWED; PERMISSION_DENIED for an
-   * administrative key, which spends nothing; UNIMPLEMENTED for what is designed and not there yet.
+   * Makes the grant of a call. Throws MODEL_NOT_ALLOWED, MODEL_NOT_FOUND, PARAMETER_NOT_ALLOWED;
+   * PERMISSION_DENIED for an administrative key, which spends nothing; UNIMPLEMENTED for what is
+   * designed and not there yet.
    */
   grant(principal: Principal, ask: ChatAsk | EmbedAsk, call: Call): Grant;
   /** A model as a principal sees it; undefined when it may not know of it or there is none. */
@@ -54,7 +61,10 @@ export function createPolicyRoom(current: () => Snapshot): PolicyRoom {
   };
 }
 
-/** Judges names, and keeps the verdicts of a snapshot where they cannot depend on a request's labels. */
+/**
+ * Judges names, and keeps the verdicts of a snapshot where they cannot depend on a request's
+ * labels.
+ */
 function createJudge(current: () => Snapshot): (asker: Asker, name: string) => NameVerdict {
   let judgedBy: Snapshot | undefined;
   let policies: readonly AccessPolicy[] = [];

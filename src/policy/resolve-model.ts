@@ -13,7 +13,10 @@ export interface ResolvedModel {
   readonly targets: readonly Target[];
 }
 
-/** The model that a name stands for: the exact one, else the wildcard with the longest prefix. Disabled ones are not there. */
+/**
+ * The model that a name stands for: the exact one, else the wildcard with the longest prefix.
+ * Disabled ones are not there.
+ */
 export function resolveModel(snapshot: Snapshot, asked: string): ResolvedModel | undefined {
   let name = asked;
   for (let depth = 0; depth <= ALIAS_DEPTH_MAX; depth++) {

@@ -16,8 +16,8 @@ export interface ClockLimits {
 const defaults: ClockLimits = { firstTokenMs: 60_000, idleMs: 60_000, totalMs: 600_000 };
 
 /**
- * A model's limits, with the defaults filled in. A whole answer comes at once, so only its total time
- * can be judged.
+ * A model's limits, with the defaults filled in. A whole answer comes at once, so only its total
+ * time can be judged.
  */
 export function readClockLimits(timeouts: Timeouts | undefined, streamed: boolean): ClockLimits {
   const totalMs = milliseconds(timeouts?.total) ?? defaults.totalMs;

@@ -24,7 +24,10 @@ export interface AttemptTools {
   readonly breakers: Breakers;
 }
 
-/** Calls one target once. `committed` tells whether the caller has seen something, so that no other may be tried. */
+/**
+ * Calls one target once. `committed` tells whether the caller has seen something, so that no other
+ * may be tried.
+ */
 export interface TryTarget<T> {
   run(leg: Leg, target: Target, log: AttemptLog): Promise<T>;
   committed(): boolean;
@@ -39,9 +42,9 @@ export interface AttemptsOfCall<T> {
 }
 
 /**
- * Tries targets in order until one answers: those of the first leg, then those of the legs that follow the failure. Each
- * attempt leaves its line in the call's record and is settled, however it ends. Throws the last failure; NO_TARGET when
- * there was nothing to try.
+ * Tries targets in order until one answers: those of the first leg, then those of the legs that
+ * follow the failure. Each attempt leaves its line in the call's record and is settled, however it
+ * ends. Throws the last failure; NO_TARGET when there was nothing to try.
  */
 export async function runAttempts<T>(attempts: AttemptsOfCall<T>): Promise<T> {
   const { grant, call, tools, tryTarget } = attempts;
@@ -76,7 +79,8 @@ async function tryWithRetries<T>(
     const result = await tryOnce(leg, target, attempts);
     if (!(result instanceof MeshError)) return result;
     const spent = tryTarget.committed() || retry >= retriesMax || !judgeFailure(result).again;
-    // A timeout has cost the caller enough, and an ejected target wants rest: another target is the better bet.
+    // A timeout has cost the caller enough, and an ejected target wants rest: another target is the
+    // better bet.
     const pointless =
       result.reason === "UPSTREAM_TIMEOUT" || tools.breakers.of(target.id).state === "open";
     if (spent || pointless) return result;

@@ -70,7 +70,10 @@ export class Breaker {
     this.#probing = false;
   }
 
-  /** A call failed by the target's fault. `broken` ejects at once: a refused credential mends itself for nobody. */
+  /**
+   * A call failed by the target's fault. `broken` ejects at once: a refused credential mends itself
+   * for nobody.
+   */
   fail(broken = false): void {
     this.#failures += 1;
     const probed = this.#probing;
@@ -93,7 +96,10 @@ export class Breaker {
   }
 }
 
-/** Targets that come and go must not fill the memory; the breakers least lately made are forgotten first. */
+/**
+ * Targets that come and go must not fill the memory; the breakers least lately made are forgotten
+ * first.
+ */
 const BREAKERS_MAX = 10_000;
 
 /** The breakers of all targets. */

@@ -3,12 +3,16 @@ import type { ChatSink } from "../mesh/sink.ts";
 import type { UpstreamSink } from "../mesh/upstream.ts";
 import type { AttemptClocks } from "./attempt-clocks.ts";
 
-/** Chunks held back before the first content; an upstream that sends more than this without content is told to wait. */
+/**
+ * Chunks held back before the first content; an upstream that sends more than this without content
+ * is told to wait.
+ */
 const HELD_MAX = 256;
 
 /**
- * Holds an attempt's chunks back until the first content comes: until then switching to another target is invisible.
- * Content commits: what was held goes out, and everything after it flows straight through.
+ * Holds an attempt's chunks back until the first content comes: until then switching to another
+ * target is invisible. Content commits: what was held goes out, and everything after it flows
+ * straight through.
  */
 export class CommitSink implements UpstreamSink {
   readonly #sink: ChatSink;
@@ -38,7 +42,10 @@ export class CommitSink implements UpstreamSink {
     return this.commit();
   }
 
-  /** Commits, with or without content: a complete answer may be empty. Returns whether the caller's sink keeps up. */
+  /**
+   * Commits, with or without content: a complete answer may be empty. Returns whether the caller's
+   * sink keeps up.
+   */
   commit(): boolean {
     if (this.#committed) return true;
     this.#committed = true;
@@ -50,7 +57,10 @@ export class CommitSink implements UpstreamSink {
     return ready;
   }
 
-  /** While the caller is behind, a silent upstream is the caller's doing: the idle clock stands still. */
+  /**
+   * While the caller is behind, a silent upstream is the caller's doing: the idle clock stands
+   * still.
+   */
   async ready(): Promise<void> {
     await this.#sink.ready();
     this.#clocks.resume();

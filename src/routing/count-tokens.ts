@@ -7,7 +7,10 @@ import { type AttemptTools, runAttempts } from "./attempts.ts";
 import { watchDeadline } from "./deadline.ts";
 import { estimateInput } from "./settle.ts";
 
-/** Asks the first target that answers; where the vendor has no such thing, the prompt's bytes give an estimate. */
+/**
+ * Asks the first target that answers; where the vendor has no such thing, the prompt's bytes give
+ * an estimate.
+ */
 export function createCountTokens(
   tools: AttemptTools,
   upstream: Upstream,

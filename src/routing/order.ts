@@ -2,8 +2,9 @@ import type { Random } from "../mesh/random.ts";
 import type { Target } from "../mesh/target.ts";
 
 /**
- * Puts the targets of one model in the order in which to try them. Lower priorities first; within a priority at random by
- * weight, without replacement, so that a target of weight w is first with probability w / Σw exactly; weight 0 comes behind.
+ * Puts the targets of one model in the order in which to try them. Lower priorities first; within a
+ * priority at random by weight, without replacement, so that a target of weight w is first with
+ * probability w / Σw exactly; weight 0 comes behind.
  */
 export function orderByWeight(targets: readonly Target[], random: Random): Target[] {
   if (targets.length <= 1) return targets.slice();

@@ -5,8 +5,9 @@ import type { Breakers } from "./breaker.ts";
 import { orderByWeight } from "./order.ts";
 
 /**
- * The order in which to try the targets of a leg. What is ejected or without capacity goes to the end and is not dropped:
- * when nothing else is left, the one that comes back soonest is still better than a refusal.
+ * The order in which to try the targets of a leg. What is ejected or without capacity goes to the
+ * end and is not dropped: when nothing else is left, the one that comes back soonest is still
+ * better than a refusal.
  */
 export function planLeg(leg: Leg, breakers: Breakers, random: Random): Target[] {
   const { targets } = leg;

@@ -3,15 +3,23 @@ import type { Trail } from "../mesh/call.ts";
 import type { Target } from "../mesh/target.ts";
 import { computeCost, createUsage } from "../mesh/usage.ts";
 
-/** Text of a byte-level tokenizer has about so many bytes a token: only for estimates, never for bounds. */
+/**
+ * Text of a byte-level tokenizer has about so many bytes a token: only for estimates, never for
+ * bounds.
+ */
 const BYTES_PER_TOKEN = 4;
 
-/** What an attempt used when nobody counted: the prompt's bytes, and nothing of an answer that nobody saw. */
+/**
+ * What an attempt used when nobody counted: the prompt's bytes, and nothing of an answer that
+ * nobody saw.
+ */
 export function estimateInput(bytes: number): Usage {
   return createUsage({ inputTokens: Math.ceil(bytes / BYTES_PER_TOKEN), estimated: true });
 }
 
-/** Adds what an attempt used, and what that costs at its target, to what the call has used so far. */
+/**
+ * Adds what an attempt used, and what that costs at its target, to what the call has used so far.
+ */
 export function settle(trail: Trail, target: Target, usage: Usage): void {
   const cost = computeCost(usage, target.price);
   trail.usage = trail.usage === undefined ? usage : addUsage(trail.usage, usage);

@@ -7,11 +7,15 @@ import type {
 } from "../../gen/weir/admin/v1/usage_service_pb.ts";
 
 /**
- * What the control plane keeps, in domain words. One contract suite (`test/contract/store-contract.ts`) runs on every
- * engine. Every promise rejects with StoreError when the engine fails; what a resolved write has written survives a crash.
+ * What the control plane keeps, in domain words. One contract suite
+ * (`test/contract/store-contract.ts`) runs on every engine. Every promise rejects with StoreError
+ * when the engine fails; what a resolved write has written survives a crash.
  */
 export interface Store extends PolicyStore, LedgerStore {
-  /** Brings the schema up to date; safe when several instances do so at once. Resolves with the versions it applied. */
+  /**
+   * Brings the schema up to date; safe when several instances do so at once. Resolves with the
+   * versions it applied.
+   */
   migrate(): Promise<readonly number[]>;
   /** The random identity of this installation, made once. */
   installationId(): Promise<string>;
@@ -43,13 +47,13 @@ export interface PolicyStore {
   /** The key that has this secret, by SHA-256 in hexadecimal. */
   findKeyBySecret(sha256Hex: string): Promise<StoredResource | undefined>;
   /**
-   * Writes all or nothing, as one new revision, history included. A write with a `requestId` that was committed before
-   * writes nothing and returns that first commit with `repeated: true`.
+   * Writes all or nothing, as one new revision, history included. A write with a `requestId` that
+   * was committed before writes nothing and returns that first commit with `repeated: true`.
    */
   commit(write: PolicyWrite): Promise<CommitResult>;
   /**
-   * Changes after a revision, oldest first: what a publisher sends. Whole revisions; the last one is completed even beyond
-   * `limit`.
+   * Changes after a revision, oldest first: what a publisher sends. Whole revisions; the last one
+   * is completed even beyond `limit`.
    */
   changesSince(revision: number, limit: number): Promise<readonly StoredChange[]>;
   /** The history, newest first; `beforeSequence` 0 means from the newest. */
@@ -124,7 +128,10 @@ export interface ChangePage {
 
 /** What requests have cost. */
 export interface LedgerStore {
-  /** Appends records; one with a `requestId` that is there already is left out. Resolves once all are durable. */
+  /**
+   * Appends records; one with a `requestId` that is there already is left out. Resolves once all
+   * are durable.
+   */
   appendRecords(records: readonly RequestRecord[]): Promise<void>;
   getRecord(requestId: string): Promise<RequestRecord | undefined>;
   /** The newest first. */

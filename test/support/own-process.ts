@@ -19,14 +19,18 @@ export interface ProcessLine {
   readonly command: string;
 }
 
-/** A command of `src/main.ts` that a test runs, with all that it says. It never outlives the test's process. */
+/**
+ * A command of `src/main.ts` that a test runs, with all that it says. It never outlives the test's
+ * process.
+ */
 export class OwnProcess {
   readonly #child: ChildProcess;
   readonly #ended: Promise<Ending>;
   #output = "";
 
   constructor(args: readonly string[], env: Readonly<Record<string, string>>) {
-    // Nothing else of the surroundings: a vendor's key or an option of Node would change what is tested.
+    // Nothing else of the surroundings: a vendor's key or an option of Node would change what is
+    // tested.
     const { PATH = "", HOME = "", TMPDIR = "" } = process.env;
     this.#child = spawn(process.execPath, ["src/main.ts", ...args], {
       env: { PATH, HOME, ...(TMPDIR === "" ? {} : { TMPDIR }), ...env },
@@ -42,7 +46,8 @@ export class OwnProcess {
         note(String(error));
         resolve({ code: null, signal: null });
       });
-      // Once the pipes are closed all that it said has been read, what its own children said included.
+      // Once the pipes are closed all that it said has been read, what its own children said
+      // included.
       this.#child.once("close", (code, signal) => resolve({ code, signal }));
     });
     process.once("exit", this.#killAtExit);
@@ -66,7 +71,9 @@ export class OwnProcess {
     this.#child.kill(name);
   }
 
-  /** Resolves once it and its children are gone; fails, with what it said, when that takes too long. */
+  /**
+   * Resolves once it and its children are gone; fails, with what it said, when that takes too long.
+   */
   async end(withinMs: number): Promise<Ending> {
     const ending = await Promise.race([this.#ended, delay(withinMs, undefined, { ref: false })]);
     if (ending !== undefined) return ending;

@@ -28,7 +28,9 @@ export interface WeirOptions {
 
 const running = new Set<WeirProcess | SimProcess>();
 
-/** Starts `weir serve` and waits until it serves. To be ended by `endAll()` in the file's afterAll. */
+/**
+ * Starts `weir serve` and waits until it serves. To be ended by `endAll()` in the file's afterAll.
+ */
 export async function startWeir(options: WeirOptions = {}): Promise<WeirProcess> {
   const weir = await launchWeir(options);
   await weir.ready();
@@ -52,7 +54,9 @@ export async function startSim(): Promise<SimProcess> {
   return sim;
 }
 
-/** Ends every process that was started here, however the tests went, and removes what they wrote. */
+/**
+ * Ends every process that was started here, however the tests went, and removes what they wrote.
+ */
 export async function endAll(): Promise<void> {
   await Promise.all([...running].map((each) => each.destroy()));
   running.clear();
