@@ -65,10 +65,9 @@ describe("the house", () => {
     expect(sources.flatMap(listLongFunctions)).toEqual([]);
   });
 
-  it("has no line wider than a screen", () => {
-    expect(sources.flatMap((path) => listLines(path, (line) => line.length > COLUMNS_MAX))).toEqual(
-      [],
-    );
+  it("has no comment wider than a screen; code is the formatter's", () => {
+    const isWide = (line: string) => line.length > COLUMNS_MAX && isComment(line);
+    expect(sources.flatMap((path) => listLines(path, isWide))).toEqual([]);
   });
 
   for (const [pattern, instead, exempt] of bans) {
@@ -114,7 +113,7 @@ function listLongFunctions(path: string): string[] {
       /^\s*(?:if|for|while|switch)\b/.test(line)
     )
       return;
-    const end = lines.indexOf(`${indent}}`, at + 1);
+    const end = lines.findIndex((each, i) => i > at && each.startsWith(`${indent}}`));
     if (end - at > FUNCTION_LINES_MAX) found.push(`${path}:${at + 1} has ${end - at} lines`);
   });
   return found;
