@@ -10,6 +10,7 @@ import type { Command } from "./command.ts";
 import { startControl } from "./compose-control.ts";
 import { keepSecret } from "./kept-secret.ts";
 import { type OptionSpecs, readOptions } from "./read-options.ts";
+import { begin } from "./start-fault.ts";
 import { onTermination } from "./termination.ts";
 import { UsageError } from "./usage-error.ts";
 
@@ -62,16 +63,18 @@ export const command: Command = {
     }
     const log = createLog("control", env.WEIR_LOG_LEVEL ?? "info");
     const front = reachableAddress(given.front ?? given.listen);
-    const control = await startControl({
-      listen: given.listen,
-      tls: readCertificate(given["tls-cert"], given["tls-key"]),
-      dataDir,
-      token: given["link-token"] ?? keepSecret(join(dataDir, "link.token")),
-      findEngines: () => findLocalEngines({ clock: systemClock, ownPorts: [front.port] }),
-      clock: systemClock,
-      env,
-      log,
-    });
+    const control = await begin(given.listen, async () =>
+      startControl({
+        listen: given.listen,
+        tls: readCertificate(given["tls-cert"], given["tls-key"]),
+        dataDir,
+        token: given["link-token"] ?? keepSecret(join(dataDir, "link.token")),
+        findEngines: () => findLocalEngines({ clock: systemClock, ownPorts: [front.port] }),
+        clock: systemClock,
+        env,
+        log,
+      }),
+    );
     if (control.report.keys === undefined) {
       for (const note of control.report.notes) log.warn({}, note);
     }

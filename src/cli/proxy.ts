@@ -8,6 +8,7 @@ import { certificateOptions, readCertificate, readPem } from "./certificate.ts";
 import type { Command } from "./command.ts";
 import { startProxy } from "./compose-proxy.ts";
 import { type OptionSpecs, readOptions } from "./read-options.ts";
+import { begin } from "./start-fault.ts";
 import { onTermination } from "./termination.ts";
 
 const DRAIN_MS = 30_000;
@@ -84,24 +85,26 @@ export const command: Command = {
   run: async (args, env) => {
     const { options: given } = readOptions(args, options, schema, env);
     const log = createLog(`proxy ${given["proxy-id"]}`, env.WEIR_LOG_LEVEL ?? "info");
-    const proxy = await startProxy({
-      listen: given.listen,
-      sharePort: given["share-port"],
-      tls: readCertificate(given["tls-cert"], given["tls-key"]),
-      control: given.control,
-      controlCa:
-        given["control-ca"] === undefined
-          ? undefined
-          : readPem("--control-ca", given["control-ca"]),
-      token: given["link-token"],
-      dataDir: resolve(given["data-dir"]),
-      proxyId: given["proxy-id"],
-      adoptBeyond: given["adopt-beyond"],
-      corsOrigins: given["cors-origin"],
-      clock: systemClock,
-      env,
-      log,
-    });
+    const proxy = await begin(given.listen, async () =>
+      startProxy({
+        listen: given.listen,
+        sharePort: given["share-port"],
+        tls: readCertificate(given["tls-cert"], given["tls-key"]),
+        control: given.control,
+        controlCa:
+          given["control-ca"] === undefined
+            ? undefined
+            : readPem("--control-ca", given["control-ca"]),
+        token: given["link-token"],
+        dataDir: resolve(given["data-dir"]),
+        proxyId: given["proxy-id"],
+        adoptBeyond: given["adopt-beyond"],
+        corsOrigins: given["cors-origin"],
+        clock: systemClock,
+        env,
+        log,
+      }),
+    );
     const address: Address = { host: given.listen.host, port: proxy.port.port };
     log.info({ listen: formatAddress(address) }, "serving");
     process.send?.({ serving: formatAddress(address) });

@@ -1,6 +1,8 @@
+import { mkdirSync } from "node:fs";
 import { createServer } from "node:net";
 import { join, resolve } from "node:path";
 import { z } from "zod";
+import { type DirectoryLock, lockDirectory } from "../link/directory-lock.ts";
 import { holdingClock } from "../mesh/clock.ts";
 import { createLog, type Log } from "../telemetry/log.ts";
 import { type Address, addressSchema, formatAddress } from "./address.ts";
@@ -8,8 +10,10 @@ import { certificateOptions, readCertificate } from "./certificate.ts";
 import type { Command, Environment } from "./command.ts";
 import { keepSecret } from "./kept-secret.ts";
 import { type OptionSpecs, readOptions } from "./read-options.ts";
-import { Supervised } from "./supervise.ts";
+import { begin } from "./start-fault.ts";
+import { REFUSED_CODE, Supervised } from "./supervise.ts";
 import { onTermination } from "./termination.ts";
+import { UsageError } from "./usage-error.ts";
 
 const options: OptionSpecs = {
   listen: {
@@ -66,26 +70,18 @@ export const command: Command = {
     // Read here once, so that a mistake is told by this command and not by its children.
     readCertificate(given["tls-cert"], given["tls-key"]);
     const log = createLog("serve", env.WEIR_LOG_LEVEL ?? "info");
-    const listen = await fixPort(given.listen);
-    const control = await fixPort(given["control-listen"] ?? { host: "127.0.0.1", port: 0 });
-    // The proxies' snapshots are sealed by the token, so it must be the same after a restart.
-    const token = given["link-token"] ?? keepSecret(join(given["data-dir"], "link.token"));
-    const plan = { given, listen, control, log, env: createChildEnvironment(env, token) };
-    const controlProcess = startControl(plan);
-    const proxies: Supervised[] = [];
-    const announce = announceOnce(listen, given["tls-cert"] !== undefined);
-    for (let index = 0; index < given.workers; index++) {
-      proxies.push(startProxy(plan, index, announce));
+    const listen = await begin(given.listen, () => findPort(given.listen));
+    const wanted = given["control-listen"] ?? { host: "127.0.0.1", port: 0 };
+    const control = await begin(wanted, () => findPort(wanted));
+    const lock = await lockDataDir(given["data-dir"]);
+    try {
+      // The proxies' snapshots are sealed by the token, so it must be the same after a restart.
+      const token = given["link-token"] ?? keepSecret(join(given["data-dir"], "link.token"));
+      const childEnv = createChildEnvironment(env, token);
+      return await superviseAll({ given, listen, control, log, env: childEnv });
+    } finally {
+      await lock.release();
     }
-    return await onTermination({
-      drain: async () => {
-        await Promise.all(proxies.map((proxy) => proxy.stop()));
-        await controlProcess.stop();
-      },
-      abandon: () => {
-        for (const each of [...proxies, controlProcess]) each.kill();
-      },
-    });
   },
 };
 
@@ -110,22 +106,58 @@ interface ServePlan {
   readonly log: Log;
 }
 
+/** Starts all processes and keeps them running. Resolves with the exit code, when all are gone. */
+async function superviseAll(plan: ServePlan): Promise<number> {
+  const { promise: refused, resolve: refuse } = Promise.withResolvers<void>();
+  const hooks = {
+    announce: announceOnce(plan.listen, plan.given["tls-cert"] !== undefined),
+    refuse: () => refuse(),
+  };
+  const control = startControl(plan, hooks);
+  const proxies = Array.from({ length: plan.given.workers }, (_, index) =>
+    startProxy(plan, index, hooks),
+  );
+  const drain = async () => {
+    await Promise.all(proxies.map((proxy) => proxy.stop()));
+    await control.stop();
+  };
+  const abandon = () => {
+    for (const each of [...proxies, control]) each.kill();
+  };
+  return await Promise.race([
+    onTermination({ drain, abandon }),
+    refused.then(drain).then(() => REFUSED_CODE),
+  ]);
+}
+
+/** What children tell of themselves. */
+interface Hooks {
+  /** One serves. */
+  announce(): void;
+  /** One cannot start, and has said why. */
+  refuse(): void;
+}
+
 const script = join(import.meta.dirname, "..", "main.ts");
 
-function startControl({ given, listen, control, env, log }: ServePlan): Supervised {
+function startControl({ given, listen, control, env, log }: ServePlan, hooks: Hooks): Supervised {
   const args = [
     ...["control", "--listen", formatAddress(control)],
     ...["--data-dir", resolve(given["data-dir"])],
     ...["--front", formatAddress(listen)],
     ...(given["tls-cert"] === undefined ? [] : ["--front-tls"]),
   ];
-  return new Supervised({ name: "control", args: [script, ...args], env }, holdingClock, log);
+  return new Supervised(
+    { name: "control", args: [script, ...args], env, onRefusal: hooks.refuse },
+    holdingClock,
+    log,
+  );
 }
 
 function startProxy(
   { given, listen, control, env, log }: ServePlan,
   index: number,
-  announce: () => void,
+  hooks: Hooks,
 ): Supervised {
   const directory = join(resolve(given["data-dir"]), "proxies", String(index));
   const args = [
@@ -138,7 +170,13 @@ function startProxy(
     ...(given["tls-key"] === undefined ? [] : ["--tls-key", given["tls-key"]]),
   ];
   return new Supervised(
-    { name: `proxy-${index}`, args: [script, ...args], env, onMessage: announce },
+    {
+      name: `proxy-${index}`,
+      args: [script, ...args],
+      env,
+      onMessage: hooks.announce,
+      onRefusal: hooks.refuse,
+    },
     holdingClock,
     log,
   );
@@ -156,17 +194,27 @@ function announceOnce(listen: Address, tls: boolean): () => void {
 
 /**
  * Several processes will listen here, and again after a restart: a free port is chosen once, for
- * all of them.
+ * all of them. A port that somebody else shares is refused, since the kernel would lead a part of
+ * the connections there. Rejects with the system's error.
  */
-function fixPort(address: Address): Promise<Address> {
-  if (address.port !== 0) return Promise.resolve(address);
+function findPort(address: Address): Promise<Address> {
   return new Promise((resolvePort, reject) => {
     const probe = createServer();
     probe.once("error", reject);
-    probe.listen(0, address.host, () => {
+    probe.listen({ ...address, exclusive: true }, () => {
       const bound = probe.address();
-      const port = typeof bound === "object" && bound !== null ? bound.port : 0;
+      const port = typeof bound === "object" && bound !== null ? bound.port : address.port;
       probe.close(() => resolvePort({ host: address.host, port }));
     });
   });
+}
+
+/** Two of them in one data directory would each know of half of what happens. */
+async function lockDataDir(dataDir: string): Promise<DirectoryLock> {
+  try {
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    return await lockDirectory(resolve(dataDir));
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
 }

@@ -3,6 +3,7 @@ import { systemClock } from "../mesh/clock.ts";
 import { startSimServer } from "../sim/server.ts";
 import type { Command } from "./command.ts";
 import { type OptionSpecs, readOptions } from "./read-options.ts";
+import { begin } from "./start-fault.ts";
 import { onTermination } from "./termination.ts";
 
 const options: OptionSpecs = {
@@ -23,7 +24,7 @@ export const command: Command = {
   options,
   run: async (args, env) => {
     const { options: given } = readOptions(args, options, schema, env);
-    const server = await startSimServer({ ...given, clock: systemClock });
+    const server = await begin(given, () => startSimServer({ ...given, clock: systemClock }));
     process.stdout.write(`simulated engine at http://${given.host}:${server.port}/v1\n`);
     return await onTermination({
       drain: () => server.close(),

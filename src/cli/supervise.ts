@@ -10,7 +10,12 @@ export interface ChildSpec {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Told of what the child says over its channel. */
   onMessage?(message: unknown): void;
+  /** Told when its very first start ends with REFUSED_CODE; it is not started again then. */
+  onRefusal?(): void;
 }
+
+/** The exit code of a command that cannot do what its line says, and has said why. */
+export const REFUSED_CODE = 2;
 
 /**
  * Delay before a restart: doubled with each crash in a row, forgotten after a while of good
@@ -28,6 +33,7 @@ export class Supervised {
   #child: ChildProcess | undefined;
   #restartMs = RESTART_MIN_MS;
   #restart: Timer | undefined;
+  #starts = 0;
   #stopping = false;
   #onGone: (() => void) | undefined;
 
@@ -64,6 +70,7 @@ export class Supervised {
     const [script, ...args] = this.#spec.args;
     if (script === undefined) return;
     const startedMs = this.#clock.now();
+    this.#starts++;
     const child = fork(script, args, {
       env: { ...this.#spec.env },
       stdio: ["ignore", "inherit", "inherit", "ipc"],
@@ -80,6 +87,12 @@ export class Supervised {
     this.#child = undefined;
     this.#onGone?.();
     if (this.#stopping) return;
+    // Later on it is not the line that is wrong: by the same one it has served before.
+    if (code === REFUSED_CODE && this.#starts === 1 && this.#spec.onRefusal !== undefined) {
+      this.#stopping = true;
+      this.#spec.onRefusal();
+      return;
+    }
     if (this.#clock.now() - startedMs > GOOD_SERVICE_MS) this.#restartMs = RESTART_MIN_MS;
     this.#log.error(
       { name: this.#spec.name, code, signal, restartMs: this.#restartMs },

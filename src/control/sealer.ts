@@ -50,8 +50,8 @@ export function createSealer(key: Uint8Array): Sealer {
 
 /**
  * The sealing key: `WEIR_SECRET_KEY` when it is given (32 bytes in hexadecimal or base64), else the
- * file `secret.key` in the data directory, made with mode 0600 when there is none. Throws an Error
- * that says what to mend.
+ * file `secret.key` in the data directory, made with mode 0600 when there is none. Throws
+ * FAILED_PRECONDITION that says what to mend.
  */
 export function loadSecretKey(given: string | undefined, dataDir: string): Uint8Array {
   if (given !== undefined && given !== "") return parseSecretKey(given, "WEIR_SECRET_KEY");
@@ -66,7 +66,8 @@ function parseSecretKey(text: string, where: string): Uint8Array {
     ? Buffer.from(trimmed, "hex")
     : Buffer.from(trimmed, "base64");
   if (key.length !== KEY_BYTES || !/^[A-Za-z0-9+/_=-]+$/.test(trimmed)) {
-    throw new Error(
+    throw new MeshError(
+      "FAILED_PRECONDITION",
       `${where} must hold ${KEY_BYTES} bytes in hexadecimal or base64: \`openssl rand -hex 32\`.`,
     );
   }

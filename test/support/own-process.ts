@@ -77,7 +77,9 @@ export class OwnProcess {
   async end(withinMs: number): Promise<Ending> {
     const ending = await Promise.race([this.#ended, delay(withinMs, undefined, { ref: false })]);
     if (ending !== undefined) return ending;
-    throw new Error(`process ${this.pid} did not end in ${withinMs} ms:\n${this.#output}`);
+    throw new Error(
+      `process ${this.pid} did not end in ${withinMs} ms:\n${this.#output.slice(-3000)}`,
+    );
   }
 
   /** Its children that run now, and only those. */
