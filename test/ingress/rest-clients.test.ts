@@ -278,6 +278,16 @@ describe("the anthropic client", () => {
     expect(message.stop_reason).toBe("end_turn");
   });
 
+  it("finds the request's id where its vendor puts it", async () => {
+    const client = await anthropicAt();
+    const answer = await client.messages.create(anthropicQuestion);
+    expect(answer._request_id).toMatch(/^req_[0-9a-f]{32}$/);
+    const chat = () => Promise.reject(new MeshError("UPSTREAM_FAILED", "No."));
+    const failing = await anthropicAt({ house: { chat } });
+    const error = await failing.messages.create(anthropicQuestion).catch((thrown) => thrown);
+    expect(error.requestID).toMatch(/^req_[0-9a-f]{32}$/);
+  });
+
   it("counts tokens", async () => {
     const client = await anthropicAt();
     expect(await client.messages.countTokens(question)).toEqual({ input_tokens: 7 });

@@ -24,6 +24,10 @@ export function createHead(exchange: Exchange, type: string, decision?: Decision
     "x-weir-attempts",
     String(decision?.attempts ?? trail.attempts.length),
   ];
+  // Anthropic's clients look for the id under their vendor's own name only.
+  if (exchange.route.errors(exchange.request) === "anthropic") {
+    head.push("request-id", call.requestId);
+  }
   if (decision === undefined) {
     const revision = house.revision?.();
     if (revision !== undefined) head.push("x-weir-policy-revision", String(revision));
