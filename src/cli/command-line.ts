@@ -16,6 +16,12 @@ const commands: Readonly<Record<string, () => Promise<{ readonly command: Comman
   apply: () => import("./apply.ts"),
   delete: () => import("./delete.ts"),
   keys: () => import("./keys.ts"),
+  usage: () => import("./usage.ts"),
+  tail: () => import("./tail.ts"),
+  request: () => import("./request.ts"),
+  revisions: () => import("./revisions.ts"),
+  rollback: () => import("./rollback.ts"),
+  doctor: () => import("./doctor.ts"),
 };
 
 /**
