@@ -28,13 +28,13 @@ export class ChoiceDecoder {
    * Appends events. Returns the length of their texts; below zero when there was nothing to see.
    */
   decode(choice: JsonObject, events: ChatEvent[]): number {
-    const { delta, logprobs, finish_reason: raw } = choice;
+    const { delta, logprobs, finish_reason: word } = choice;
     const before = events.length;
     const characters = isJsonObject(delta) ? this.#decodeDelta(delta, events) : 0;
     const content = events.length > before;
     if (isJsonObject(logprobs)) this.#decodeLogprobs(logprobs, events);
     // OpenRouter says it again in its chunk with the usage.
-    if (typeof raw === "string" && raw !== "" && !this.#finished) {
+    if (typeof word === "string" && word !== "" && !this.#finished) {
       this.#finished = true;
       this.#tools.finish(events);
       events.push({
@@ -42,7 +42,7 @@ export class ChoiceDecoder {
         value: {
           $typeName: "weir.v1.ChoiceFinished",
           choiceIndex: this.#index,
-          finish: readFinish(raw, this.#tools.count > 0),
+          finish: readFinish(word, choice.native_finish_reason, this.#tools.count > 0),
         },
       });
     }

@@ -1,4 +1,5 @@
 import { type Finish, FinishReason } from "../../../gen/weir/v1/chat_pb.ts";
+import type { Field } from "./field.ts";
 
 const reasonOf = new Map<string, FinishReason>([
   ["stop", FinishReason.STOP],
@@ -12,10 +13,12 @@ const reasonOf = new Map<string, FinishReason>([
 
 /**
  * A vendor's word for the end of an answer. Several vendors say `stop` after tool calls, which
- * would end an agent's loop, so that `calledTools` decides there; the raw word stays.
+ * would end an agent's loop, so that `calledTools` decides there; the raw word stays. `native` is
+ * the word of the vendor beneath, where OpenRouter tells it.
  */
-export function readFinish(raw: string, calledTools: boolean): Finish {
-  const reason = reasonOf.get(raw) ?? FinishReason.OTHER;
+export function readFinish(word: string, native: Field, calledTools: boolean): Finish {
+  const reason = reasonOf.get(word) ?? FinishReason.OTHER;
+  const raw = typeof native === "string" && native !== "" ? native : word;
   const unified = reason === FinishReason.STOP && calledTools ? FinishReason.TOOL_CALLS : reason;
   return { $typeName: "weir.v1.Finish", reason: unified, raw, stopSequence: "" };
 }

@@ -120,9 +120,10 @@ function decodeChoice(wire: JsonObject, at: number): Choice {
 
 function readChoiceFinish(choice: JsonObject): ReturnType<typeof readFinish> {
   const message = isJsonObject(choice.message) ? choice.message : {};
-  const raw = choice.finish_reason;
-  if (typeof raw !== "string") return createUnknownFinish();
-  return readFinish(raw, isJsonArray(message.tool_calls) && message.tool_calls.length > 0);
+  const { finish_reason: word, native_finish_reason: native } = choice;
+  if (typeof word !== "string") return createUnknownFinish();
+  const { tool_calls: calls } = message;
+  return readFinish(word, native, isJsonArray(calls) && calls.length > 0);
 }
 
 function decodeParts(message: JsonObject, field: string): ContentPart[] {

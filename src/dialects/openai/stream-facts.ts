@@ -63,11 +63,12 @@ export class StreamFacts {
   }
 
   #noteChoice(choice: JsonObject): void {
-    const { delta, finish_reason: raw, index } = choice;
+    const { delta, finish_reason: word, index } = choice;
     if (isJsonObject(delta) && (delta.tool_calls != null || delta.function_call != null)) {
       this.#calledTools = true;
     }
-    if (typeof raw !== "string" || raw === "") return;
-    if (this.finish === undefined || index === 0) this.finish = readFinish(raw, this.#calledTools);
+    if (typeof word !== "string" || word === "") return;
+    if (this.finish !== undefined && index !== 0) return;
+    this.finish = readFinish(word, choice.native_finish_reason, this.#calledTools);
   }
 }
