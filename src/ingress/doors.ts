@@ -66,7 +66,10 @@ export function createDoors(options: DoorOptions): Doors {
 
 type Room = "rest" | "rpc" | "admin";
 
-/** A path outside of Weir's packages is no RPC, unless its content type says that its caller thinks so. */
+/**
+ * A path outside of Weir's packages is no RPC, unless its content type says that its caller thinks
+ * so.
+ */
 function chooseRoom(path: string | undefined, contentType: string | undefined): Room {
   if (path === undefined) return "rest";
   if (path.startsWith("/weir.")) return path.startsWith("/weir.admin.v1.") ? "admin" : "rpc";

@@ -3,6 +3,7 @@ import {
   Code,
   ConnectError,
   createClient,
+  type Interceptor,
   type ServiceImpl,
   type Transport,
 } from "@connectrpc/connect";
@@ -158,7 +159,7 @@ for (const [name, createTransport] of transports) {
       await vi.waitFor(() => expect(control.aborted).toBe(1));
     });
 
-    it("ends a stream with an error when the control process dies, and finds the next one", async () => {
+    it("ends a stream with an error when control dies, and finds the next one", async () => {
       const usage = createClient(UsageService, transport());
       const headers = { "x-endless": "1" };
       const read = async () => {
@@ -189,6 +190,33 @@ for (const [name, createTransport] of transports) {
     });
   });
 }
+
+describe("createAdminRelay(), a browser on HTTP/2", () => {
+  const setOrigin: Interceptor = (next) => (request) => {
+    request.header.set("origin", "https://app.test");
+    return next(request);
+  };
+  const transport = () =>
+    createGrpcWebTransport({
+      baseUrl: `http://127.0.0.1:${proxy.port}`,
+      httpVersion: "2",
+      interceptors: [setOrigin],
+    });
+
+  it("gets answers and streams", async () => {
+    const { team } = await createClient(AdminService, transport()).getTeam({ name: "teams/a" });
+    expect(team?.name).toBe("teams/a");
+    let count = 0;
+    for await (const _ of createClient(UsageService, transport()).tailRequests({})) count += 1;
+    expect(count).toBe(3);
+  });
+
+  it("hears that the control process is gone", async () => {
+    control.port?.close();
+    const error = await failureOf(createClient(AdminService, transport()).getTeam({}));
+    expect(error.code).toBe(Code.Unavailable);
+  });
+});
 
 describe("createAdminRelay(), a caller who does not read", () => {
   const path = "/weir.admin.v1.UsageService/TailRequests";

@@ -18,7 +18,10 @@ export interface RelayOptions {
 
 /** Hands requests on to the control process byte for byte, streams and cancellations included. */
 export interface AdminRelay {
-  /** Takes requests of HTTP/1.1, and those of HTTP/2 in compatible form; passes them on over HTTP/1.1. */
+  /**
+   * Takes requests of HTTP/1.1, and those of HTTP/2 in compatible form; passes them on over
+   * HTTP/1.1.
+   */
   http1(request: RpcRequest, response: RpcResponse): void;
   http2(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void;
   /** Closes the connections to the control process. */
@@ -26,8 +29,8 @@ export interface AdminRelay {
 }
 
 /**
- * The way to the Admin services, which live in the control process, through the one port of a proxy. The relay reads
- * nothing and judges nothing: the control process does.
+ * The way to the Admin services, which live in the control process, through the one port of a
+ * proxy. The relay reads nothing and judges nothing: the control process does.
  */
 export function createAdminRelay(options: RelayOptions): AdminRelay {
   const http1 = createHttp1Relay(options);

@@ -39,7 +39,7 @@ describe("createAnswerHeaders()", () => {
     });
   });
 
-  it("says nothing of a target that the caller may not see, nor of a cost that is not known", () => {
+  it("says nothing of a hidden target nor of an unknown cost", () => {
     const call = openTestCall();
     const decision = create(DecisionSchema, {});
     const cost = create(CostSchema, { known: false });

@@ -14,7 +14,10 @@ export interface AnswerFacts {
   readonly cost: Cost | undefined;
 }
 
-/** The header fields, or initial metadata, of an answer by lower-case name: the same that the REST doors send. */
+/**
+ * The header fields, or initial metadata, of an answer by lower-case name: the same that the REST
+ * doors send.
+ */
 export function createAnswerHeaders(facts: AnswerFacts): Record<string, string> {
   const { house, call, decision, cost } = facts;
   const { trail } = call;

@@ -8,8 +8,9 @@ import { createStartedEvent } from "./chat-events.ts";
 export const CHANNEL_EVENTS_MAX = 64;
 
 /**
- * A sink that is read from: what the handler pushes, a generator pulls. It holds CHANNEL_EVENTS_MAX events and the rest of
- * one chunk at most, as long as its producer keeps to the contract of ChatSink.
+ * A sink that is read from: what the handler pushes, a generator pulls. It holds CHANNEL_EVENTS_MAX
+ * events and the rest of one chunk at most, as long as its producer keeps to the contract of
+ * ChatSink.
  */
 export class ChannelSink implements ChatSink {
   readonly #cancellation: Cancellation;
@@ -66,7 +67,10 @@ export class ChannelSink implements ChatSink {
     this.#wake();
   }
 
-  /** The events that have come, at least one; undefined at the end. Rejects with the error of `fail()`. */
+  /**
+   * The events that have come, at least one; undefined at the end. Rejects with the error of
+   * `fail()`.
+   */
   async take(): Promise<ChatEvent[] | undefined> {
     while (this.#events.length === 0) {
       if (this.#error !== undefined) throw this.#error;

@@ -72,7 +72,10 @@ async function* streamChat(
   }
 }
 
-/** connect-node does not tell how long the request was, and its JSON form is longer than what a vendor is sent. */
+/**
+ * connect-node does not tell how long the request was, and its JSON form is longer than what a
+ * vendor is sent.
+ */
 function measure(chat: Chat): number {
   return toBinary(ChatSchema, chat).length;
 }

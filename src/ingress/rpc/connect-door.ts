@@ -29,8 +29,8 @@ export type RpcResponse = ServerResponse | Http2ServerResponse;
 export type ConnectDoor = (request: RpcRequest, response: RpcResponse) => void;
 
 /**
- * Every service of the proxy over gRPC, gRPC-Web and Connect, on HTTP/1.1 and HTTP/2, by connect-node. What it does with
- * the methods of the hot door is the reference for that one.
+ * Every service of the proxy over gRPC, gRPC-Web and Connect, on HTTP/1.1 and HTTP/2, by connect-
+ * node. What it does with the methods of the hot door is the reference for that one.
  */
 export function createConnectDoor(house: RpcHouse): ConnectDoor {
   const handlers = createHandlers(house);
@@ -53,6 +53,8 @@ function createHandlers(house: RpcHouse): ReadonlyMap<string, UniversalHandler> 
     // Never Brotli: the decoder of Node up to 26.12.0 is vulnerable.
     acceptCompression: [compressionGzip],
     readMaxBytes: MESSAGE_BYTES_MAX,
+    // A longer timer would fire at once.
+    maxTimeoutMs: 2 ** 31 - 1,
     // Compressing answers costs more time than the wire of a data centre saves.
     compressMinBytes: MESSAGE_BYTES_MAX,
   });
@@ -74,7 +76,8 @@ async function serve(
     const asked = universalRequestFromNodeRequest(request, response, undefined, undefined);
     const answer = await handler(asked);
     const header = new Headers(answer.header);
-    // What connect-node refuses by itself, such as a message that does not parse, has no call of ours.
+    // What connect-node refuses by itself, such as a message that does not parse, has no call of
+    // ours.
     if (!header.has("x-request-id")) header.set("x-request-id", createId("req_"));
     await universalResponseToNodeResponse({ ...answer, header }, response);
   } catch (thrown) {

@@ -20,9 +20,9 @@ const allowedMethods = cors.allowedMethods.join(", ");
 const MAX_AGE_S = "7200";
 
 /**
- * Lets the scripts of some origins call RPCs. Returns true when the request was a preflight, which is then answered. `*`
- * among the origins means all of them; keys travel in header fields that scripts set themselves, so cookies are never
- * allowed.
+ * Lets the scripts of some origins call RPCs. Returns true when the request was a preflight, which
+ * is then answered. `*` among the origins means all of them; keys travel in header fields that
+ * scripts set themselves, so cookies are never allowed.
  */
 export function answerCors(
   origins: ReadonlySet<string>,

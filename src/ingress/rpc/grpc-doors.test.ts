@@ -237,7 +237,7 @@ for (const hotDoor of [true, false]) {
       });
     });
 
-    it("holds the handler back while the caller does not read, and then sends everything", async () => {
+    it("holds the handler back from a caller who does not read, then sends all", async () => {
       let paused = false;
       let held = 0;
       const { messages, error } = await client.stream(STREAM, chatOf("flood", "x"), (_, call) => {

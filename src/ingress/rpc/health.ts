@@ -8,7 +8,10 @@ import type { RpcHouse } from "./rpc-house.ts";
 /** How soon a watcher hears of a change, at most. */
 export const HEALTH_WATCH_MS = 1000;
 
-/** grpc.health.v1 for the whole ("") and for each service by name; all are as ready as the process is. */
+/**
+ * grpc.health.v1 for the whole ("") and for each service by name; all are as ready as the process
+ * is.
+ */
 export function createHealthService(
   house: RpcHouse,
   services: ReadonlySet<string>,

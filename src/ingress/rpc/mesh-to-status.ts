@@ -40,10 +40,16 @@ export function encodeGrpcMessage(text: string): string {
 /** Printable ASCII without the percent sign. */
 const PRINTABLE = /^[\x20-\x24\x26-\x7e]*$/;
 
-/** Some gRPC clients refuse trailers beyond 8 KiB, and the text travels in them up to three times, encoded. */
+/**
+ * Some gRPC clients refuse trailers beyond 8 KiB, and the text travels in them up to three times,
+ * encoded.
+ */
 const MESSAGE_BYTES_MAX = 900;
 
-/** The error with all that its caller may know: the request's id and the vendor's own words for the fault. */
+/**
+ * The error with all that its caller may know: the request's id and the vendor's own words for the
+ * fault.
+ */
 function tellCaller(error: MeshError, requestId: string): MeshError {
   const metadata: Record<string, string> = { ...error.details.metadata, request_id: requestId };
   const { upstream } = error.details;

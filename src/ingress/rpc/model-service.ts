@@ -46,7 +46,10 @@ export function createModelService(house: RpcHouse): ServiceImpl<typeof ModelSer
   };
 }
 
-/** A page of what is listed by name; its token is the last name, so that it holds while models come and go. */
+/**
+ * A page of what is listed by name; its token is the last name, so that it holds while models come
+ * and go.
+ */
 function cutPage(models: readonly Model[], pageSize: number, pageToken: string) {
   if (pageSize < 0 || pageSize > PAGE_SIZE_MAX) {
     throw new MeshError("INVALID_REQUEST", `page_size: must be from 1 to ${PAGE_SIZE_MAX}, or 0.`, {

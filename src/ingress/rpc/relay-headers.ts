@@ -14,7 +14,10 @@ const hopByHop: ReadonlySet<string> = new Set([
   "upgrade",
 ]);
 
-/** Whether a field stays with its connection. `connection` is that field's own value, which may name others. */
+/**
+ * Whether a field stays with its connection. `connection` is that field's own value, which may name
+ * others.
+ */
 export function isHopByHop(name: string, connection: string | undefined): boolean {
   const lower = name.toLowerCase();
   if (hopByHop.has(lower)) return true;
@@ -26,7 +29,7 @@ export function isHopByHop(name: string, connection: string | undefined): boolea
 export function createUnreachableError(cause?: unknown): MeshError {
   return new MeshError(
     "UNAVAILABLE",
-    "The control process cannot be reached, so nothing can be administered. Requests to models are served as before.",
+    "The control process cannot be reached, so nothing can be administered. Models still answer.",
     { cause, retryAfterMs: 1000 },
   );
 }

@@ -13,11 +13,17 @@ import { createUnreachableError, isHopByHop } from "./relay-headers.ts";
 import { createRpcErrorAnswer } from "./rpc-error.ts";
 
 const CONNECT_TIMEOUT_MS = 5_000;
-/** How often a connection is asked whether its other end is alive, and how long that may take to answer. */
+/**
+ * How often a connection is asked whether its other end is alive, and how long that may take to
+ * answer.
+ */
 const PING_INTERVAL_MS = 30_000;
 const PING_TIMEOUT_MS = 10_000;
 
-/** Relays over one HTTP/2 connection, which is opened when it is needed and opened anew when it breaks. */
+/**
+ * Relays over one HTTP/2 connection, which is opened when it is needed and opened anew when it
+ * breaks.
+ */
 export function createHttp2Relay(options: RelayOptions): {
   relay(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void;
   close(): void;

@@ -11,8 +11,9 @@ export interface RpcErrorAnswer {
 }
 
 /**
- * Tells an error in the protocol that the request's content type shows, for requests that no handler of that protocol
- * takes: gRPC and gRPC-Web by status fields, Connect by JSON, its streams by an end-of-stream message.
+ * Tells an error in the protocol that the request's content type shows, for requests that no
+ * handler of that protocol takes: gRPC and gRPC-Web by status fields, Connect by JSON, its streams
+ * by an end-of-stream message.
  */
 export function createRpcErrorAnswer(
   contentType: string | undefined,
@@ -60,7 +61,8 @@ export function sendRpcError(response: WritableResponse, answer: RpcErrorAnswer)
   if (response.headersSent) return;
   response.statusCode = answer.status;
   for (const name in answer.headers) response.setHeader(name, answer.headers[name] ?? "");
-  // Without a body the header itself ends an HTTP/2 stream, as gRPC wants it of an error without an answer.
+  // Without a body the header itself ends an HTTP/2 stream, as gRPC wants it of an error without an
+  // answer.
   if (answer.body === undefined) response.end();
   else response.end(answer.body);
 }

@@ -98,7 +98,10 @@ interface Scene {
 }
 
 const plays: Record<string, (scene: Scene) => Promise<void>> = {
-  /** Answers with the last user text, word by word, in one chunk; a whole answer when it is not streamed. */
+  /**
+   * Answers with the last user text, word by word, in one chunk; a whole answer when it is not
+   * streamed.
+   */
   echo: async ({ call, ask, sink }) => {
     const part = ask.chat().messages.at(-1)?.parts.at(0)?.part;
     const text = part?.case === "text" ? part.value.text : "";

@@ -5,7 +5,10 @@ import { AnswerFold } from "../../mesh/fold.ts";
 import type { Outcome } from "../../mesh/outcome.ts";
 import type { ChatSink } from "../../mesh/sink.ts";
 
-/** Gathers an answer that is sent as one message. It is never behind: the answer has to be held whole anyway. */
+/**
+ * Gathers an answer that is sent as one message. It is never behind: the answer has to be held
+ * whole anyway.
+ */
 export class UnarySink implements ChatSink {
   #whole: CreateChatResponse | undefined;
   #fold: AnswerFold | undefined;

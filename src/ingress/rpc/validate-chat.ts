@@ -16,8 +16,8 @@ import { MeshError } from "../../mesh/errors.ts";
 import { Violations, validateCommonFields } from "./validate-fields.ts";
 
 /**
- * The chat of a request, once it keeps the limits that the comments of `weir.v1.Chat` state. Throws INVALID_REQUEST naming
- * the first field at fault, and listing the others.
+ * The chat of a request, once it keeps the limits that the comments of `weir.v1.Chat` state. Throws
+ * INVALID_REQUEST naming the first field at fault, and listing the others.
  */
 export function validateChat(chat: Chat | undefined): Chat {
   if (chat === undefined) {
@@ -77,7 +77,9 @@ function validateMessage(message: Message | undefined, at: number, violations: V
   }
 }
 
-/** What is wrong with a part of a message with this role, as a sentence; undefined when nothing is. */
+/**
+ * What is wrong with a part of a message with this role, as a sentence; undefined when nothing is.
+ */
 function findPartFault(part: ContentPart | undefined, role: Role): string | undefined {
   const content = part?.part;
   switch (content?.case) {

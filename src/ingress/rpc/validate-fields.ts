@@ -34,7 +34,9 @@ export class Violations {
     if (value < 0 || value > max) this.add(field, `has the unknown value ${value}.`);
   }
 
-  /** Throws INVALID_REQUEST that lists the violations and names the first field, when there are any. */
+  /**
+   * Throws INVALID_REQUEST that lists the violations and names the first field, when there are any.
+   */
   throwIfAny(): void {
     if (this.#texts === undefined) return;
     const rest = this.#more > 0 ? ` And ${this.#more} more.` : "";

@@ -10,13 +10,14 @@ const index = fc.oneof(
   fc.nat(300),
   fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }),
 );
-// Any UTF-16 at all, lone surrogates included, and texts beside the lengths at which the form of the length changes.
+// Any UTF-16 at all, lone surrogates included, and texts beside the lengths at which the form of
+// the length changes.
 const text = fc.oneof(
   fc.string({ unit: "binary" }),
   fc.string({ unit: "binary-ascii", maxLength: 60 }),
   fc.array(fc.integer({ min: 0, max: 0xffff }), { maxLength: 40 }).map(fromUnits),
   fc
-    .tuple(fc.constantFrom("a", "é", "語", "😀"), fc.constantFrom(31, 32, 63, 64, 127, 128, 16_383))
+    .tuple(fc.constantFrom("a", "é", "語", "😀"), fc.constantFrom(31, 32, 127, 128, 16_383))
     .map(([letter, times]) => letter.repeat(times)),
 );
 const unknown = fc.constantFrom<UnknownField[] | undefined>(undefined, undefined, undefined, [

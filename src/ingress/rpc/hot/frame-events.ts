@@ -9,9 +9,10 @@ import type { ChatEvent } from "../../../mesh/chunk.ts";
 import { FRAME_PREFIX_BYTES } from "./frame-message.ts";
 
 /**
- * All events as `weir.v1.StreamChatResponse` messages in gRPC framing, one after the other in one buffer, so that they
- * need one write. `before` is put in front of them. The events that make up nearly all of a stream are encoded by hand: a
- * tenth of what the generic encoder costs, and held equal to it by a test.
+ * All events as `weir.v1.StreamChatResponse` messages in gRPC framing, one after the other in one
+ * buffer, so that they need one write. `before` is put in front of them. The events that make up
+ * nearly all of a stream are encoded by hand: a tenth of what the generic encoder costs, and held
+ * equal to it by a test.
  */
 export function frameEvents(events: readonly ChatEvent[], before?: Buffer): Buffer {
   used = 0;
@@ -52,7 +53,10 @@ function putEvent(event: ChatEvent): void {
   }
 }
 
-/** False, and nothing written, when the message has what only the generic encoder knows. So do the next two. */
+/**
+ * False, and nothing written, when the message has what only the generic encoder knows. So do the
+ * next two.
+ */
 function putTextDelta(delta: TextDelta): boolean {
   if (delta.$unknown !== undefined || !isPlain(delta.choiceIndex)) return false;
   const textBytes = Buffer.byteLength(delta.text);

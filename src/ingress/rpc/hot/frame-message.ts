@@ -1,6 +1,9 @@
 import { type DescMessage, type MessageShape, toBinary } from "@bufbuild/protobuf";
 
-/** A gRPC message is prefixed by a byte that says whether it is compressed, and four that say how long it is. */
+/**
+ * A gRPC message is prefixed by a byte that says whether it is compressed, and four that say how
+ * long it is.
+ */
 export const FRAME_PREFIX_BYTES = 5;
 
 /** One message in gRPC framing, not compressed. */

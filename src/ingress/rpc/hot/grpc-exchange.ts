@@ -17,7 +17,10 @@ import { assertEncoding, MessageReader } from "./message-reader.ts";
 
 /** One method of the hot door. */
 export interface HotMethod {
-  /** Answers one call through `exchange`, up to `exchange.finish()`. Rejects with the error to answer with. */
+  /**
+   * Answers one call through `exchange`, up to `exchange.finish()`. Rejects with the error to
+   * answer with.
+   */
   serve(exchange: GrpcExchange, message: Buffer): Promise<void>;
 }
 
@@ -36,9 +39,10 @@ export interface ReaderSet {
 /**
  * One gRPC call on one HTTP/2 stream: reads its message, writes frames, ends with a status.
  *
- * The listeners are shared functions that find their exchange on the stream: closures would live until the stream is
- * collected and be promoted out of the young generation, which costs milliseconds of garbage collection at the tail. For
- * the same reason everything is let go at `close`.
+ * The listeners are shared functions that find their exchange on the stream: closures would live
+ * until the stream is collected and be promoted out of the young generation, which costs
+ * milliseconds of garbage collection at the tail. For the same reason everything is let go at
+ * `close`.
  */
 export class GrpcExchange {
   readonly call: Call;
@@ -101,8 +105,9 @@ export class GrpcExchange {
     if (stream === undefined) return;
     stream[exchangeOf] = this;
     this.#door.readers.add(this);
-    // What follows a refusal is read and thrown away. Closing the stream at once would be cheaper, but nghttp2 drops a
-    // header that has not left yet when a reset follows it, and the caller would never learn why.
+    // What follows a refusal is read and thrown away. Closing the stream at once would be cheaper,
+    // but nghttp2 drops a header that has not left yet when a reset follows it, and the caller
+    // would never learn why.
     stream.on("data", GrpcExchange.#onData);
     stream.on("end", GrpcExchange.#onEnd);
     stream.on("close", GrpcExchange.#onClose);
@@ -191,7 +196,10 @@ export class GrpcExchange {
 
   /** Called when the request has not come to its end for too long. */
   giveUpReading(): void {
-    if (this.#ended) this.#stream?.close(constants.NGHTTP2_NO_ERROR);
+    if (this.#ended) {
+      this.#stream?.close(constants.NGHTTP2_NO_ERROR);
+      return;
+    }
     const text = "The request's body did not arrive in time. Send it at once.";
     this.#refuse(new MeshError("DEADLINE_EXCEEDED", text));
   }

@@ -8,11 +8,15 @@ import { GrpcExchange, type HotMethod } from "./grpc-exchange.ts";
 import { createStreamChatMethod } from "./stream-chat.ts";
 
 /**
- * The fast door: gRPC in its binary form for the methods that carry nearly all load, framed by hand on node:http2. It
- * behaves as the connect door does for the same methods, which is its reference: both pass the same suite.
+ * The fast door: gRPC in its binary form for the methods that carry nearly all load, framed by hand
+ * on node:http2. It behaves as the connect door does for the same methods, which is its reference:
+ * both pass the same suite.
  */
 export interface HotDoor {
-  /** The method that this door serves at a path, for this content type; undefined when another door must. */
+  /**
+   * The method that this door serves at a path, for this content type; undefined when another door
+   * must.
+   */
   find(path: string | undefined, contentType: string | undefined): HotMethod | undefined;
   accept(method: HotMethod, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void;
 }
@@ -48,8 +52,8 @@ function isBinaryGrpc(contentType: string | undefined): boolean {
 const BINARY_GRPC = /^application\/grpc(\+proto)?(;.*)?$/i;
 
 /**
- * Gives up on requests whose body does not end. One sweep for all: a timer for each request would cost more than the
- * requests of this door are worth.
+ * Gives up on requests whose body does not end. One sweep for all: a timer for each request would
+ * cost more than the requests of this door are worth.
  */
 class ReaderWatch {
   readonly #house: RpcHouse;

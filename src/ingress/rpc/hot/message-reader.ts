@@ -12,7 +12,10 @@ export class MessageReader {
   /** Prefix included; undefined until the prefix is there. */
   #expected: number | undefined;
 
-  /** Takes a piece. Throws REQUEST_TOO_LARGE as soon as the prefix says so, and UNIMPLEMENTED for a second message. */
+  /**
+   * Takes a piece. Throws REQUEST_TOO_LARGE as soon as the prefix says so, and UNIMPLEMENTED for a
+   * second message.
+   */
   take(piece: Buffer): void {
     this.#received += piece.length;
     if (this.#first === undefined) this.#first = piece;
@@ -39,8 +42,8 @@ export class MessageReader {
   }
 
   /**
-   * The message, once the request has ended. Throws INVALID_REQUEST when it is not whole, and UNIMPLEMENTED for an
-   * encoding that is not known. A promise only when it has to be inflated.
+   * The message, once the request has ended. Throws INVALID_REQUEST when it is not whole, and
+   * UNIMPLEMENTED for an encoding that is not known. A promise only when it has to be inflated.
    */
   read(encoding: string | undefined): Buffer | Promise<Buffer> {
     if (this.incomplete) {

@@ -29,7 +29,10 @@ export function createStreamChatMethod(house: RpcHouse): HotMethod {
 class GrpcStreamSink implements ChatSink {
   readonly #exchange: GrpcExchange;
   #started = false;
-  /** `started`, which goes out together with the first chunk: a write fewer is worth more than any codec. */
+  /**
+   * `started`, which goes out together with the first chunk: a write fewer is worth more than any
+   * codec.
+   */
   #held: Buffer | undefined;
 
   constructor(exchange: GrpcExchange) {
@@ -38,7 +41,8 @@ class GrpcStreamSink implements ChatSink {
 
   start(decision: Decision): void {
     this.#begin(decision);
-    // The first chunk follows within this turn as a rule; when it does not, the caller must not wait for it.
+    // The first chunk follows within this turn as a rule; when it does not, the caller must not
+    // wait for it.
     process.nextTick(flushHeld, this);
   }
 
