@@ -97,7 +97,9 @@ export function composeHouse(ground: Ground): ComposedHouse {
 
 /** A fault degrades; only a proxy without policy, or one that is leaving, is not ready. */
 function judgeReadiness(revision: number, draining: boolean, faults: readonly string[]): Readiness {
-  if (draining) return { ready: false, faults: ["This proxy is shutting down.", ...faults] };
+  if (draining) {
+    return { ready: false, draining, faults: ["This proxy is shutting down.", ...faults] };
+  }
   if (revision > 0) return { ready: true, faults };
   const waiting = "This proxy has no policy yet: it waits for the control process.";
   return { ready: false, faults: [waiting, ...faults] };

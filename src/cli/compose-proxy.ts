@@ -4,9 +4,9 @@ import { createCatalogue } from "../catalogue/catalogue.ts";
 import { createDoors } from "../ingress/doors.ts";
 import { openPort, type Port, type PortCertificate } from "../ingress/port.ts";
 import { createRestDoor } from "../ingress/rest/door.ts";
-import { createAdminRelay } from "../ingress/rpc/admin-relay.ts";
+import { createAdminRelay, type RelayTarget } from "../ingress/rpc/admin-relay.ts";
 import { type Journal, openJournal } from "../link/journal.ts";
-import { createProxyLink } from "../link/proxy-end.ts";
+import { createProxyLink, type ProxyLink } from "../link/proxy-end.ts";
 import { openSnapshotFile } from "../link/snapshot-file.ts";
 import type { Clock } from "../mesh/clock.ts";
 import { systemRandom } from "../mesh/random.ts";
@@ -15,6 +15,9 @@ import { type Address, formatAddress, reachableAddress } from "./address.ts";
 import type { Environment } from "./command.ts";
 import { composeHouse } from "./compose-house.ts";
 import { version } from "./version.ts";
+
+/** How long an administrator's request may go on while the proxy drains. */
+const RELAY_GRACE_MS = 2_000;
 
 /** What a proxy process is started with. */
 export interface ProxyPlan {
@@ -60,6 +63,7 @@ export async function startProxy(plan: ProxyPlan): Promise<RunningProxy> {
   });
   await adoptSiblings(plan, journal);
   let draining = false;
+  let link: ProxyLink | undefined;
   const { house, holder, upstream } = composeHouse({
     clock,
     random: systemRandom,
@@ -80,7 +84,9 @@ export async function startProxy(plan: ProxyPlan): Promise<RunningProxy> {
   const rest = createRestDoor(house, {
     failed: (error, requestId) => log.error({ requestId, fault: error.details.internal }, "fault"),
   });
-  const relay = createAdminRelay({ target: () => plan.control[0], clock });
+  // Admin requests go to the control process that this proxy gets its policy from.
+  const controls = new Map(plan.control.map((each) => [formatControl(each), each]));
+  const relay = createAdminRelay({ target: () => findRelayTarget(plan, controls, link), clock });
   const doors = createDoors({ house, rest, adminRelay: relay, corsOrigins: plan.corsOrigins });
   const port = await openPort({
     ...plan.listen,
@@ -90,8 +96,8 @@ export async function startProxy(plan: ProxyPlan): Promise<RunningProxy> {
     http1: doors.http1,
     http2: doors.http2,
   });
-  const link = createProxyLink({
-    addresses: plan.control.map((each) => formatAddress(reachableAddress(each))),
+  link = createProxyLink({
+    addresses: [...controls.keys()],
     token: plan.token,
     proxyId: plan.proxyId,
     version,
@@ -108,14 +114,33 @@ export async function startProxy(plan: ProxyPlan): Promise<RunningProxy> {
     port,
     stop: async (graceMs) => {
       draining = true;
+      // Tails and other streams of administrators have no end of their own to wait for.
+      const impatience = clock.after(RELAY_GRACE_MS, () => relay.close());
       await port.drain(graceMs);
-      link.close();
+      impatience.cancel();
+      link?.close();
       relay.close();
       await snapshotFile.close();
       await upstream.destroy();
       await journal.close();
     },
   };
+}
+
+/** As the link names it. */
+function formatControl(address: Address): string {
+  return formatAddress(reachableAddress(address));
+}
+
+function findRelayTarget(
+  plan: ProxyPlan,
+  controls: ReadonlyMap<string, Address>,
+  link: ProxyLink | undefined,
+): RelayTarget | undefined {
+  const address = controls.get(link?.address ?? "") ?? plan.control[0];
+  if (address === undefined) return undefined;
+  const reachable = reachableAddress(address);
+  return plan.controlCa === undefined ? reachable : { ...reachable, ca: plan.controlCa };
 }
 
 function listJournalFaults(journal: Journal): string[] {

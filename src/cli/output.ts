@@ -31,7 +31,11 @@ export function toCell(text: string): string {
 
 /** When whoever reads has gone, such as `head`, there is nothing left to do. */
 export function endQuietlyWithReader(): void {
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    process.exit(error.code === "EPIPE" ? 0 : 1);
-  });
+  if (!process.stdout.listeners("error").includes(endWithReader)) {
+    process.stdout.on("error", endWithReader);
+  }
+}
+
+function endWithReader(error: NodeJS.ErrnoException): void {
+  process.exit(error.code === "EPIPE" ? 0 : 1);
 }

@@ -1,15 +1,16 @@
-import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
+import type { DescMessage, JsonObject, JsonValue } from "@bufbuild/protobuf";
 import {
   type Document,
   isMap,
-  isPair,
   isScalar,
   isSeq,
   LineCounter,
   type Node,
+  type Pair,
   parseAllDocuments,
   visit,
 } from "yaml";
+import { listEnumWords } from "./enum-words.ts";
 import type { ResourceKind } from "./resource-kind.ts";
 import { findKind, listKindWords } from "./resource-kinds.ts";
 
@@ -35,7 +36,7 @@ export function readDocuments(text: string, file: string): ReadDocuments {
   const lines = new LineCounter();
   const read: ReadDocuments = { documents: [], faults: [] };
   const page: Page = { file, lines, read };
-  for (const document of parseAllDocuments(text, { lineCounter: lines, prettyErrors: false })) {
+  for (const document of parseYaml(page, text)) {
     const [error] = document.errors;
     if (error === undefined) readNode(page, document, document.contents);
     else read.faults.push(`${file}:${lines.linePos(error.pos[0]).line}: ${error.message}`);
@@ -48,6 +49,17 @@ interface Page {
   readonly file: string;
   readonly lines: LineCounter;
   readonly read: ReadDocuments;
+}
+
+function parseYaml({ file, lines, read }: Page, text: string): Document[] {
+  try {
+    return [...parseAllDocuments(text, { lineCounter: lines, prettyErrors: false, merge: true })];
+  } catch (error) {
+    // The parser calls itself for each level.
+    if (!(error instanceof RangeError)) throw error;
+    read.faults.push(`${file}:1: it is nested too deeply`);
+    return [];
+  }
 }
 
 function readNode(page: Page, document: Document, node: Node | null): void {
@@ -70,23 +82,23 @@ function readResource(page: Page, document: Document, node: Node): void {
     page.read.documents.push({ ...parseResource(document, node), place });
   } catch (thrown) {
     if (!(thrown instanceof Misfit)) throw thrown;
-    const at = thrown.key === undefined ? undefined : findKey(node, thrown.key);
+    const at = thrown.find?.(node);
     page.read.faults.push(`${at === undefined ? place : placeOf(page, at)}: ${thrown.message}`);
   }
 }
 
-/** What is wrong with a document, and the key where. */
+/** What is wrong with a document, and where in it. */
 class Misfit extends Error {
-  readonly key: string | undefined;
+  readonly find: ((node: Node) => Node | undefined) | undefined;
 
-  constructor(message: string, key?: string) {
+  constructor(message: string, find?: (node: Node) => Node | undefined) {
     super(message);
-    this.key = key;
+    this.find = find;
   }
 }
 
 function parseResource(document: Document, node: Node): Omit<ResourceDocument, "place"> {
-  const json: unknown = isMap(node) ? node.toJS(document) : undefined;
+  const json = toJson(document, node);
   if (!isObject(json))
     throw new Misfit("a resource is a mapping of fields, with `kind` and `name`");
   const { kind: word, name, ...fields } = json;
@@ -94,52 +106,79 @@ function parseResource(document: Document, node: Node): Omit<ResourceDocument, "
   const kind = typeof word === "string" ? findKind(word) : undefined;
   if (kind === undefined) {
     const text = `there is no kind ${JSON.stringify(word)}: one of ${listKindWords()}`;
-    throw new Misfit(text, "kind");
+    throw new Misfit(text, atKey("kind"));
   }
   if (typeof name !== "string" || name === "") {
-    throw new Misfit(`\`name\` is missing: ${kind.form}`, "name");
+    throw new Misfit(`\`name\` is missing: ${kind.form}`, atKey("name"));
   }
   const full = kind.expand(name);
   if (full === undefined) {
-    throw new Misfit(`"${name}" is no name of a ${kind.word}: write ${kind.form}`, "name");
+    throw new Misfit(`"${name}" is no name of a ${kind.word}: write ${kind.form}`, atKey("name"));
   }
   const named = { name: full, ...fields };
   try {
     kind.parse(named);
   } catch (error) {
-    throw explain(error);
+    throw explain(error, kind.schema);
   }
   return { kind, name: full, json: named };
 }
 
 /** The protobuf library's error in fewer words, and the key that it is about. */
-function explain(error: unknown): Misfit {
+function explain(error: unknown, schema: DescMessage): Misfit {
   const text = error instanceof Error ? error.message : String(error);
   const unknown = /^cannot decode message (\S+) from JSON: key "(.*)" is unknown$/.exec(text);
   if (unknown !== null) {
     const [, type = "", key = ""] = unknown;
-    return new Misfit(`${shortName(type)} has no field \`${key}\``, key);
+    return new Misfit(`${shortName(type)} has no field \`${key}\``, atKey(key));
   }
   const field = /^cannot decode (?:field|oneof) (\S+) from JSON: ([\s\S]*)$/.exec(text);
-  if (field === null) {
-    return new Misfit(text.replace(/^cannot decode (?:message )?/, "cannot read "));
+  if (field !== null) {
+    const [, path = "", what = ""] = field;
+    return new Misfit(`\`${shortName(path)}\`: ${what}`, atKey(shortName(path)));
   }
-  const [, path = "", what = ""] = field;
-  return new Misfit(`\`${shortName(path)}\`: ${what}`, shortName(path));
+  const value = /^cannot decode (?:enum|message) (\S+) from JSON: ([\s\S]*)$/.exec(text);
+  if (value === null) return new Misfit(text);
+  const [, type = "", what = ""] = value;
+  if (type === "google.protobuf.Timestamp") {
+    return new Misfit("a time is written like 2026-01-31T12:00:00Z", atWrongTime);
+  }
+  const words = listEnumWords(schema, type);
+  const advice = words.length === 0 ? "" : `: one of ${words.join(", ")}`;
+  return new Misfit(`${what} is no ${shortName(type)}${advice}`, atValue(what));
 }
 
 function shortName(path: string): string {
   return path.slice(path.lastIndexOf(".") + 1);
 }
 
-/** The node of the first key of this name, in either spelling, at any depth. */
-function findKey(node: Node, key: string): Node | undefined {
-  const wanted = key.replaceAll("_", "").toLowerCase();
+/** Finds the first key of this name, in either spelling, at any depth. */
+function atKey(key: string): (node: Node) => Node | undefined {
+  const fold = (text: string): string => text.replaceAll("_", "").toLowerCase();
+  return (node) => findPair(node, (pair) => fold(String(pair.key)) === fold(key));
+}
+
+/** Finds the first key with this value, written as JSON. */
+function atValue(json: string): (node: Node) => Node | undefined {
+  return (node) =>
+    findPair(node, ({ value }) => isScalar(value) && JSON.stringify(value.value) === json);
+}
+
+/** Finds the first key of a time whose value is none. */
+function atWrongTime(node: Node): Node | undefined {
+  return findPair(node, ({ key, value }) => {
+    if (!/time$/i.test(String(key)) || !isScalar(value)) return false;
+    return !/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/.test(
+      String(value.value),
+    );
+  });
+}
+
+function findPair(node: Node, isWanted: (pair: Pair) => boolean): Node | undefined {
   let found: Node | undefined;
   visit(node, {
     Pair: (_, pair) => {
-      if (!isPair(pair) || !isScalar(pair.key)) return undefined;
-      if (String(pair.key.value).replaceAll("_", "").toLowerCase() !== wanted) return undefined;
+      if (!isScalar(pair.key) || !isWanted(pair)) return undefined;
       found = pair.key;
       return visit.BREAK;
     },
@@ -149,6 +188,15 @@ function findKey(node: Node, key: string): Node | undefined {
 
 function placeOf({ file, lines }: Page, node: Node): string {
   return `${file}:${lines.linePos(node.range?.[0] ?? 0).line}`;
+}
+
+/** Throws a Misfit for what is no mapping, and for anchors that lead nowhere or multiply. */
+function toJson(document: Document, node: Node): unknown {
+  try {
+    return isMap(node) ? node.toJS(document) : undefined;
+  } catch (error) {
+    throw new Misfit(error instanceof Error ? error.message : String(error));
+  }
 }
 
 /** What YAML's core schema makes is JSON, apart from numbers that JSON has not; the protobuf library refuses those. */

@@ -6,7 +6,7 @@ import { describeFailure } from "../failure.ts";
 import { formatRole } from "../role-words.ts";
 import { broken, doubtful, type Finding, good } from "./finding.ts";
 import { checkKeys, checkModels, checkReach } from "./policy.ts";
-import { checkProxies } from "./proxies.ts";
+import { checkProxies, listFaultyProviders } from "./proxies.ts";
 
 type Admin = WeirAdminClient["admin"];
 
@@ -24,23 +24,23 @@ export async function checkByAdmin(
       return [doubtful(`${self.key} is no administrative key: policy cannot be checked`, mend)];
     }
     findings.push(good(`the key is ${self.key}, ${formatRole(self.role)}`));
-    findings.push(...(await checkState(admin)));
-    findings.push(...(await checkResources(admin, nowMs)));
+    const [{ proxies }, { changes }] = await Promise.all([
+      admin.listProxies({}),
+      admin.listRevisions({ pageSize: 1 }),
+    ]);
+    findings.push(...checkProxies(proxies, changes[0]?.revision ?? 0n));
+    findings.push(...(await checkResources(admin, nowMs, listFaultyProviders(proxies))));
   } catch (error) {
     findings.push(explain(error, address));
   }
   return findings;
 }
 
-async function checkState(admin: Admin): Promise<Finding[]> {
-  const [{ proxies }, { changes }] = await Promise.all([
-    admin.listProxies({}),
-    admin.listRevisions({ pageSize: 1 }),
-  ]);
-  return checkProxies(proxies, changes[0]?.revision ?? 0n);
-}
-
-async function checkResources(admin: Admin, nowMs: number): Promise<Finding[]> {
+async function checkResources(
+  admin: Admin,
+  nowMs: number,
+  faulty: ReadonlySet<string>,
+): Promise<Finding[]> {
   const pageSize = 1000;
   const [providers, models, keys] = await Promise.all([
     readPages<Provider>(async (pageToken) => {
@@ -57,7 +57,7 @@ async function checkResources(admin: Admin, nowMs: number): Promise<Finding[]> {
     }),
   ]);
   return [
-    ...checkModels(models, providers),
+    ...checkModels(models, providers, faulty),
     ...checkKeys(keys, nowMs),
     ...(await checkReach(providers)),
   ];

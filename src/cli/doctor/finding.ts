@@ -6,6 +6,8 @@ export interface Finding {
   readonly what: string;
   /** How to mend it. Empty when all is well. */
   readonly mend: string;
+  /** What a proxy said, when that is what was found. */
+  readonly fault?: string;
 }
 
 export function good(what: string): Finding {

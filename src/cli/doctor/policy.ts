@@ -39,13 +39,19 @@ function listAddresses(provider: Provider): readonly string[] {
   }
 }
 
-/** Models that nobody can answer. */
-export function checkModels(models: readonly Model[], providers: readonly Provider[]): Finding[] {
+/** Models that nobody can answer. `faulty` are providers that no proxy can call. */
+export function checkModels(
+  models: readonly Model[],
+  providers: readonly Provider[],
+  faulty: ReadonlySet<string>,
+): Finding[] {
   if (models.length === 0) {
     return [doubtful("there are no models", "Make some: `weir apply -f FILE`, as README shows.")];
   }
   const usable = new Set(
-    providers.filter((provider) => !provider.disabled).map((provider) => provider.name),
+    providers
+      .filter(({ name, disabled }) => !disabled && !faulty.has(name))
+      .map((provider) => provider.name),
   );
   const enabled = models.filter((model) => !model.disabled);
   const names = new Set(enabled.map((model) => model.name));
@@ -56,7 +62,7 @@ export function checkModels(models: readonly Model[], providers: readonly Provid
   );
   if (dead.length === 0) return [good(`all ${enabled.length} models have a target in use`)];
   const list = listSome(dead.map((model) => model.name));
-  const mend = "Enable their providers, give them other targets, or disable them.";
+  const mend = "Enable or mend their providers, give them other targets, or disable them.";
   return [broken(`nobody can answer for ${list}`, mend)];
 }
 

@@ -95,9 +95,10 @@ function readReadiness(address: string, { status, body }: Answer): Finding[] {
   }
   const { ready, faults } = read.data;
   const mend = "Mend what it says; `weir get providers` shows where secrets are looked for.";
-  const described = faults.map((fault) =>
-    (ready ? doubtful : broken)(`the proxy says: ${fault}`, mend),
-  );
+  const described = faults.map((fault): Finding => {
+    const state = ready ? "doubtful" : "broken";
+    return { state, what: `the proxy says: ${fault}`, mend, fault };
+  });
   if (ready) return [good(`Weir serves at ${address}`), ...described];
   const look = "See the log of the proxy, and that its control process runs.";
   return [broken(`Weir is not ready at ${address}`, look), ...described];

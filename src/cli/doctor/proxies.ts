@@ -37,6 +37,14 @@ export function checkProxies(
   return [...findings, ...listFaults(proxies), ...checkVersions(proxies)];
 }
 
+/** Providers that every proxy has a fault to tell of. */
+export function listFaultyProviders(proxies: readonly ListProxiesResponse_Proxy[]): Set<string> {
+  const [first, ...others] = proxies.map(
+    ({ faults }) => new Set(faults.join("\n").match(/\bproviders\/[a-z0-9-]+/g) ?? []),
+  );
+  return new Set([...(first ?? [])].filter((name) => others.every((each) => each.has(name))));
+}
+
 /** The same fault at several proxies is said once. */
 function listFaults(proxies: readonly ListProxiesResponse_Proxy[]): Finding[] {
   const places = new Map<string, string[]>();
