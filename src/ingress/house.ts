@@ -32,5 +32,7 @@ export interface House {
 /** What `/readyz` says. */
 export interface Readiness {
   readonly ready: boolean;
+  /** True when the process is shutting down: who watches it is let go. */
+  readonly draining?: boolean;
   readonly faults: readonly string[];
 }

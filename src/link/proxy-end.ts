@@ -19,6 +19,8 @@ import { createChangeAssembler } from "./snapshot-parts.ts";
 /** The proxy's end of the link: keeps one connection to one of the control planes, for as long as the proxy lives. */
 export interface ProxyLink {
   state(): "connecting" | "connected";
+  /** The control plane that it is connected to, or that it tries to reach: one of its addresses. */
+  readonly address: string;
   /** The revision that is served; 0 means none. */
   readonly revision: number;
   /** Why it is not connected and what to do, in a sentence; undefined when it is. */
@@ -51,6 +53,9 @@ export function createProxyLink(options: ProxyLinkOptions): ProxyLink {
   const end = new ProxyEnd(options);
   return {
     state: () => (end.connected ? "connected" : "connecting"),
+    get address() {
+      return end.address;
+    },
     get revision() {
       return options.holder.current.revision;
     },
@@ -86,6 +91,10 @@ class ProxyEnd {
 
   get connected(): boolean {
     return this.#connectedMs !== undefined;
+  }
+
+  get address(): string {
+    return this.#address;
   }
 
   get fault(): string | undefined {

@@ -117,7 +117,8 @@ export class SseSink implements ChatSink {
 
   /** The dialect's first frames; a stream that is passed through has its own. */
   #opening(): string {
-    return this.#decision === undefined ? "" : this.#writer.start(this.#decision);
+    if (this.#decision === undefined) return "";
+    return this.#writer.start(this.#decision, this.#exchange.call.startedWallMs);
   }
 
   #write(frames: Buffer | string): boolean {

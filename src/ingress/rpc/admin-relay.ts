@@ -8,6 +8,8 @@ import { createHttp2Relay } from "./relay-http2.ts";
 export interface RelayTarget {
   readonly host: string;
   readonly port: number;
+  /** With it the control process speaks TLS: PEM of the authorities to trust. */
+  readonly ca?: Buffer;
 }
 
 export interface RelayOptions {

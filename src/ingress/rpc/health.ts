@@ -33,6 +33,9 @@ export function createHealthService(
         if (status !== told) {
           told = status;
           yield { status };
+        } else if (house.readiness().draining === true) {
+          // A watcher would hold the drain up until its patience ends.
+          throw new ConnectError("This process is shutting down.", Code.Unavailable);
         } else {
           await pauseUnlessAborted(house, signal);
         }

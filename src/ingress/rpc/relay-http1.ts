@@ -1,4 +1,5 @@
 import { Agent, type ClientRequest, type IncomingMessage, request as openRequest } from "node:http";
+import { request as openTlsRequest, Agent as TlsAgent } from "node:https";
 import { createId } from "../../mesh/random.ts";
 import type { RelayOptions } from "./admin-relay.ts";
 import type { RpcRequest, RpcResponse } from "./connect-door.ts";
@@ -14,16 +15,27 @@ export function createHttp1Relay(options: RelayOptions): {
   relay(request: RpcRequest, response: RpcResponse): void;
   close(): void;
 } {
-  const agent = new Agent({ keepAlive: true, maxSockets: SOCKETS_MAX });
-  return {
-    relay: (request, response) => relay(options, agent, request, response),
-    close: () => agent.destroy(),
+  const agents: Agents = {
+    clear: new Agent({ keepAlive: true, maxSockets: SOCKETS_MAX }),
+    tls: new TlsAgent({ keepAlive: true, maxSockets: SOCKETS_MAX }),
   };
+  return {
+    relay: (request, response) => relay(options, agents, request, response),
+    close: () => {
+      agents.clear.destroy();
+      agents.tls.destroy();
+    },
+  };
+}
+
+interface Agents {
+  readonly clear: Agent;
+  readonly tls: TlsAgent;
 }
 
 function relay(
   options: RelayOptions,
-  agent: Agent,
+  agents: Agents,
   request: RpcRequest,
   response: RpcResponse,
 ): void {
@@ -32,14 +44,17 @@ function relay(
     refuse(request, response);
     return;
   }
-  const onward = openRequest({
+  const order = {
     host: target.host,
     port: target.port,
-    agent,
     method: request.method ?? "GET",
     path: request.url ?? "/",
     headers: listRequestHeaders(request),
-  });
+  };
+  const onward =
+    target.ca === undefined
+      ? openRequest({ ...order, agent: agents.clear })
+      : openTlsRequest({ ...order, agent: agents.tls, ca: target.ca });
   limitConnecting(options, onward);
   onward.on("response", (answer) => passAnswer(answer, response));
   onward.on("error", (error) => {

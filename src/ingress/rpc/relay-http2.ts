@@ -110,8 +110,10 @@ class SessionKeeper {
 
   #open(target: RelayTarget): ClientHttp2Session {
     const host = target.host.includes(":") ? `[${target.host}]` : target.host;
-    const session = connect(`http://${host}:${target.port}`, {
+    const scheme = target.ca === undefined ? "http" : "https";
+    const session = connect(`${scheme}://${host}:${target.port}`, {
       settings: { enablePush: false, initialWindowSize: STREAM_WINDOW_BYTES },
+      ...(target.ca === undefined ? {} : { ca: target.ca }),
     });
     const { clock } = this.#options;
     const connecting = clock.after(CONNECT_TIMEOUT_MS, () => session.destroy(createLateError()));

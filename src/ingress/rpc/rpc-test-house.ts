@@ -28,6 +28,7 @@ export class TestHouse implements RpcHouse {
   readonly cancelled = new Map<string, Error>();
   readonly models: Model[] = [];
   ready = true;
+  draining = false;
   /** Chunks that the model `flood` has pushed. */
   flooded = 0;
 
@@ -74,7 +75,7 @@ export class TestHouse implements RpcHouse {
   }
 
   readiness() {
-    return { ready: this.ready, faults: [] };
+    return { ready: this.ready, draining: this.draining, faults: [] };
   }
 
   refused(reason: string): void {
