@@ -27,8 +27,8 @@ export interface ApplyOrder {
 }
 
 /**
- * Checks all documents by the server, then writes them in the order that they need. Throws a Failure that names file and
- * line; when the check failed, nothing was written.
+ * Checks all documents by the server, then writes them in the order that they need. Throws a
+ * Failure that names file and line; when the check failed, nothing was written.
  */
 export async function applyDocuments(
   admin: Admin,
@@ -65,8 +65,8 @@ interface Ground {
 }
 
 /**
- * Validates each document on its own. One that names what only this batch will make cannot be judged fully yet: that its
- * names are missing is forgiven, nothing else.
+ * Validates each document on its own. One that names what only this batch will make cannot be
+ * judged fully yet: that its names are missing is forgiven, nothing else.
  */
 async function checkAll(
   admin: Admin,
@@ -132,7 +132,9 @@ function describeUnchecked(name: string, before: Item | undefined): Applied {
   return { name, change, merged: false, warnings, revision: "0" };
 }
 
-/** A check leaves the etag as it is, a write changes it: so the fields are compared, and the etag. */
+/**
+ * A check leaves the etag as it is, a write changes it: so the fields are compared, and the etag.
+ */
 function isSame(after: Item, before: Item): boolean {
   const { meta: _after, ...now } = after.json;
   const { meta: _before, ...was } = before.json;

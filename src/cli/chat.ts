@@ -81,7 +81,9 @@ async function ask(client: WeirClient, chat: ChatInit, given: ChatOptions): Prom
   }
 }
 
-/** Where an answer is written: the text to standard output, everything about it to standard error. */
+/**
+ * Where an answer is written: the text to standard output, everything about it to standard error.
+ */
 class Paper {
   readonly #options: Pick<ChatOptions, "json" | "verbose">;
   #midLine = false;

@@ -27,7 +27,10 @@ const schema = z.object({
   "data-dir": z.string().min(1).default(".weir"),
 });
 
-/** `weir doctor`: what is wrong with this installation, and how to mend it. Exit code 1 when something is broken. */
+/**
+ * `weir doctor`: what is wrong with this installation, and how to mend it. Exit code 1 when
+ * something is broken.
+ */
 export const command: Command = {
   name: "doctor",
   summary: "Say what is wrong with this installation, and how to mend it.",

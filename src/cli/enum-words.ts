@@ -1,6 +1,9 @@
 import type { DescEnum, DescField, DescMessage } from "@bufbuild/protobuf";
 
-/** The values of an enum that a message holds at any depth, as JSON has them, without the zero; none when it holds no such enum. */
+/**
+ * The values of an enum that a message holds at any depth, as JSON has them, without the zero; none
+ * when it holds no such enum.
+ */
 export function listEnumWords(schema: DescMessage, typeName: string): string[] {
   const seen = new Set<string>();
   const search = (message: DescMessage): DescEnum | undefined => {

@@ -12,7 +12,10 @@ export class Failure extends Error {
   }
 }
 
-/** Runs a command: what fails is said in one line and becomes exit code 1. A UsageError goes on to who called. */
+/**
+ * Runs a command: what fails is said in one line and becomes exit code 1. A UsageError goes on to
+ * who called.
+ */
 export async function reportFailure(
   command: string,
   address: string,

@@ -22,7 +22,9 @@ const options: OptionSpecs = {
 
 const schema = z.object({ ...connectionShape, ...outputShape, reason: z.string().default("") });
 
-/** `weir keys revoke`: disables the key and says how many proxies know. Fails while one does not. */
+/**
+ * `weir keys revoke`: disables the key and says how many proxies know. Fails while one does not.
+ */
 export function revokeKey(args: readonly string[], env: Environment): Promise<number> {
   const { options: given, positionals } = readOptions(args, options, schema, env);
   const [name = "", ...rest] = positionals;

@@ -8,8 +8,8 @@ export interface OrderedDocument extends ResourceDocument {
 }
 
 /**
- * The documents so that each stands behind those that it names: by kind, and within a kind by who names whom. Circles are
- * left as they are; the server refuses those that matter.
+ * The documents so that each stands behind those that it names: by kind, and within a kind by who
+ * names whom. Circles are left as they are; the server refuses those that matter.
  */
 export function orderDocuments(documents: readonly ResourceDocument[]): OrderedDocument[] {
   const names = new Map<string, string>();

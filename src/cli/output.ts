@@ -16,8 +16,8 @@ export function printJson(value: unknown): void {
 }
 
 /**
- * Text from elsewhere as a terminal may have it: what could move its cursor or rename its window is replaced. Newlines and
- * tabs stay.
+ * Text from elsewhere as a terminal may have it: what could move its cursor or rename its window is
+ * replaced. Newlines and tabs stay.
  */
 export function toPrintable(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what a terminal obeys

@@ -23,8 +23,8 @@ export function parseSpan(option: string, text: string): number {
 }
 
 /**
- * A moment: a date, a time (RFC 3339), or a span before now; with `after`, a span after now. In milliseconds since 1970.
- * Throws UsageError.
+ * A moment: a date, a time (RFC 3339), or a span before now; with `after`, a span after now. In
+ * milliseconds since 1970. Throws UsageError.
  */
 export function parseMoment(
   option: string,

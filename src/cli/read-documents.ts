@@ -199,7 +199,10 @@ function toJson(document: Document, node: Node): unknown {
   }
 }
 
-/** What YAML's core schema makes is JSON, apart from numbers that JSON has not; the protobuf library refuses those. */
+/**
+ * What YAML's core schema makes is JSON, apart from numbers that JSON has not; the protobuf library
+ * refuses those.
+ */
 function isObject(value: unknown): value is { [key: string]: JsonValue } {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }

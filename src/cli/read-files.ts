@@ -7,8 +7,8 @@ import { readStandardInput } from "./standard-input.ts";
 const FAULTS_SHOWN = 20;
 
 /**
- * The documents of files, directories (with what is below, by name) and `-`, standard input. Throws a Failure that names
- * file and line of everything wrong; two documents of one name are wrong, too.
+ * The documents of files, directories (with what is below, by name) and `-`, standard input. Throws
+ * a Failure that names file and line of everything wrong; two documents of one name are wrong, too.
  */
 export async function readFiles(paths: readonly string[]): Promise<ResourceDocument[]> {
   const documents: ResourceDocument[] = [];

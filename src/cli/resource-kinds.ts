@@ -212,7 +212,9 @@ export const resourceKinds: readonly ResourceKind[] = [
   keyKind,
 ];
 
-/** The kind of a word as people type it: `model`, `models`, `Model`. Undefined when there is none. */
+/**
+ * The kind of a word as people type it: `model`, `models`, `Model`. Undefined when there is none.
+ */
 export function findKind(word: string): ResourceKind | undefined {
   const typed = word.toLowerCase();
   return resourceKinds.find((kind) => kind.word === typed || kind.plural === typed);

@@ -7,7 +7,9 @@ export interface Column {
   readonly right?: boolean;
 }
 
-/** Rows under titles, in columns two blanks apart. Cells come from anywhere, and are made harmless. */
+/**
+ * Rows under titles, in columns two blanks apart. Cells come from anywhere, and are made harmless.
+ */
 export function formatTable(
   columns: readonly Column[],
   rows: ReadonlyArray<readonly string[]>,

@@ -36,7 +36,9 @@ export function formatUsage(
   return formatTable(columns, lines) + note;
 }
 
-/** Input and output are the sums of their buckets; what vendors' caches gave is a part of the input. */
+/**
+ * Input and output are the sums of their buckets; what vendors' caches gave is a part of the input.
+ */
 function formatTotals(totals: Sum | undefined): string[] {
   if (totals === undefined) return [];
   const { inputTokens, cacheReadTokens, cacheWriteTokens, inputAudioTokens } = totals;

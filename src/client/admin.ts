@@ -20,13 +20,17 @@ export interface WeirAdminClient {
   close(): void;
 }
 
-/** What an administrative client is made with; nothing is retried, since writes may have been done. */
+/**
+ * What an administrative client is made with; nothing is retried, since writes may have been done.
+ */
 export type WeirAdminClientOptions = Pick<
   WeirClientOptions,
   "address" | "key" | "defaultTimeoutMs" | "keepalive" | "tls"
 >;
 
-/** Throws a TypeError that says which option is wrong. Opens no connection before the first call. */
+/**
+ * Throws a TypeError that says which option is wrong. Opens no connection before the first call.
+ */
 export function createAdminClient(options: WeirAdminClientOptions): WeirAdminClient {
   const { url, key, defaultTimeoutMs, keepalive, tls } = readSettings({
     defaultTimeoutMs: 30_000,

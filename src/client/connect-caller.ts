@@ -2,7 +2,10 @@ import type { Transport } from "@connectrpc/connect";
 import type { Caller } from "./caller.ts";
 import type { Settings } from "./options.ts";
 
-/** Calls over connect-node, which is loaded by the first call: those who speak gRPC do not pay for it. */
+/**
+ * Calls over connect-node, which is loaded by the first call: those who speak gRPC do not pay for
+ * it.
+ */
 export function createConnectCaller(settings: Settings): Caller {
   let opened: Promise<Opened> | undefined;
   let closed = false;

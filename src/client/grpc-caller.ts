@@ -18,7 +18,9 @@ import type { Attempt, Caller } from "./caller.ts";
 import type { Settings } from "./options.ts";
 import { decodeWeirError, WeirError } from "./weir-error.ts";
 
-/** An answer with vectors or pictures is far above the four megabytes that gRPC allows by itself. */
+/**
+ * An answer with vectors or pictures is far above the four megabytes that gRPC allows by itself.
+ */
 const MESSAGE_BYTES_MAX = 256 * 1024 * 1024;
 
 /** Calls over @grpc/grpc-js, on one HTTP/2 connection that is opened by the first call. */
@@ -64,7 +66,8 @@ export function createGrpcCaller(settings: Settings): Caller {
       );
       const cancel = (): void => call.cancel();
       attempt.signal?.addEventListener("abort", cancel);
-      // A call that is cancelled after its reader has left still emits its end, and nobody else listens then.
+      // A call that is cancelled after its reader has left still emits its end, and nobody else
+      // listens then.
       call.on("error", () => {});
       try {
         yield* call;
@@ -72,7 +75,8 @@ export function createGrpcCaller(settings: Settings): Caller {
         throw toWeirError(error, attempt);
       } finally {
         attempt.signal?.removeEventListener("abort", cancel);
-        // After its end this does nothing; otherwise the reader has stopped, and so shall the upstream.
+        // After its end this does nothing; otherwise the reader has stopped, and so shall the
+        // upstream.
         call.cancel();
       }
     },

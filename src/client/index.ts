@@ -42,7 +42,10 @@ export type ChatInit = MessageInitShape<typeof ChatSchema>;
 /** A batch to embed, as it is written in code. */
 export type EmbedInit = MessageInitShape<typeof EmbedRequestSchema>;
 
-/** One event of an answer. The first is `started`, the last is `finished`; kinds of later releases are left out. */
+/**
+ * One event of an answer. The first is `started`, the last is `finished`; kinds of later releases
+ * are left out.
+ */
 export type ChatEvent = Exclude<StreamChatResponse["event"], { case: undefined }>;
 
 /** A typed client of Weir. Every call rejects with a WeirError. */
@@ -50,7 +53,10 @@ export interface WeirClient {
   readonly chat: {
     /** The whole answer in one message. */
     create(chat: ChatInit, options?: CallOptions): Promise<CreateChatResponse>;
-    /** The answer piece by piece. Breaking off the loop cancels the call, and the upstream's with it. */
+    /**
+     * The answer piece by piece. Breaking off the loop cancels the call, and the upstream's with
+     * it.
+     */
     stream(chat: ChatInit, options?: CallOptions): AsyncGenerator<ChatEvent, void, undefined>;
     /** The text of the first answer, and nothing else of it. */
     text(chat: ChatInit, options?: CallOptions): Promise<string>;
@@ -73,7 +79,9 @@ export interface WeirClient {
   close(): void;
 }
 
-/** Throws a TypeError that says which option is wrong. Opens no connection before the first call. */
+/**
+ * Throws a TypeError that says which option is wrong. Opens no connection before the first call.
+ */
 export function createWeirClient(
   options: WeirClientOptions,
   surroundings: Surroundings = systemSurroundings,

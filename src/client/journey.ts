@@ -11,7 +11,10 @@ import { planRetry, RetryBudget, type RetryPlan } from "./retry.ts";
 import type { Surroundings } from "./surroundings.ts";
 import { WeirError } from "./weir-error.ts";
 
-/** Calls with a deadline, and retries within the budget: for the whole client, since the budget is one. */
+/**
+ * Calls with a deadline, and retries within the budget: for the whole client, since the budget is
+ * one.
+ */
 export class Journey {
   readonly #caller: Caller;
   readonly #defaultTimeoutMs: number;

@@ -2,11 +2,16 @@
 export interface WeirClientOptions {
   /** Such as `http://127.0.0.1:8080`; `https://` speaks TLS. Default `http://127.0.0.1:8080`. */
   readonly address?: string;
-  /** The key, `wk_…`; a function is asked for each attempt, so that a rotated key needs no restart. */
+  /**
+   * The key, `wk_…`; a function is asked for each attempt, so that a rotated key needs no restart.
+   */
   readonly key: string | (() => string);
   /** The protocol on the wire. Default `grpc`. */
   readonly transport?: "grpc" | "connect";
-  /** How long a call may take, retries included, unless it says otherwise. In milliseconds. Default 10 minutes. */
+  /**
+   * How long a call may take, retries included, unless it says otherwise. In milliseconds. Default
+   * 10 minutes.
+   */
   readonly defaultTimeoutMs?: number;
   /** Pings that find dead connections; false sends none. */
   readonly keepalive?: KeepaliveOptions | false;

@@ -2,9 +2,9 @@ import { spawnSync } from "node:child_process";
 import { rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
-// Node strips no types under node_modules, so the package carries the client in JavaScript. `npm pack` runs this: `build`
-// before it packs, `restore` after it. The package's entry is the same file in both lives: here it leads to the sources,
-// in the package to what was built.
+// Node strips no types under node_modules, so the package carries the client in JavaScript. `npm
+// pack` runs this: `build` before it packs, `restore` after it. The package's entry is the same
+// file in both lives: here it leads to the sources, in the package to what was built.
 
 const dist = fileURLToPath(new URL("../../dist/", import.meta.url));
 const tsconfig = fileURLToPath(new URL("tsconfig.json", import.meta.url));

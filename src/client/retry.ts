@@ -6,7 +6,10 @@ import { WeirError } from "./weir-error.ts";
 const SAVED_SECONDS = 10;
 const UNAVAILABLE = 14;
 
-/** A bucket of retries: every call pays in a share of one, time pays in some, every retry takes one out. */
+/**
+ * A bucket of retries: every call pays in a share of one, time pays in some, every retry takes one
+ * out.
+ */
 export class RetryBudget {
   readonly #ratio: number;
   readonly #perSecond: number;
@@ -52,8 +55,8 @@ export interface RetryPlan {
 }
 
 /**
- * How long to wait before the attempt after `attempt` (from 1), in milliseconds; undefined when there shall be none. Takes
- * it out of the budget.
+ * How long to wait before the attempt after `attempt` (from 1), in milliseconds; undefined when
+ * there shall be none. Takes it out of the budget.
  */
 export function planRetry(
   plan: RetryPlan | undefined,

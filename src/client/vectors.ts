@@ -1,7 +1,10 @@
 import type { EmbedResponse } from "../../gen/weir/v1/embed_service_pb.ts";
 import { WeirError } from "./weir-error.ts";
 
-/** The vectors of an answer by the number of their input, whatever form they came in. Throws a WeirError when one is missing. */
+/**
+ * The vectors of an answer by the number of their input, whatever form they came in. Throws a
+ * WeirError when one is missing.
+ */
 export function readVectors(answer: EmbedResponse, count: number): Float32Array[] {
   const vectors = new Map<number, Float32Array>();
   for (const { index, values, littleEndian } of answer.embeddings) {

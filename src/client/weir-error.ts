@@ -29,8 +29,9 @@ export interface FieldViolation {
 /** A call that failed: in Weir, behind it, or on the way to it. */
 export class WeirError extends Error {
   /**
-   * What went wrong, for programs: a name of weir.v1.ErrorReason without its prefix, such as `MODEL_NOT_ALLOWED`. When
-   * nothing of Weir answered, it is UNAVAILABLE, DEADLINE_EXCEEDED, CALLER_GONE (aborted here) or INTERNAL.
+   * What went wrong, for programs: a name of weir.v1.ErrorReason without its prefix, such as
+   * `MODEL_NOT_ALLOWED`. When nothing of Weir answered, it is UNAVAILABLE, DEADLINE_EXCEEDED,
+   * CALLER_GONE (aborted here) or INTERNAL.
    */
   readonly reason: string;
   /** gRPC status code, by number. */

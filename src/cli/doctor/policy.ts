@@ -9,7 +9,10 @@ import { tryConnect } from "./port.ts";
 const SOON_MS = 7 * 86_400_000;
 const CONNECT_MS = 2000;
 
-/** Whether something listens at the addresses of the providers that are in use. Tries them all at once. */
+/**
+ * Whether something listens at the addresses of the providers that are in use. Tries them all at
+ * once.
+ */
 export async function checkReach(providers: readonly Provider[]): Promise<Finding[]> {
   const used = providers.filter((provider) => !provider.disabled);
   const findings = await Promise.all(
@@ -30,7 +33,9 @@ async function checkAddress({ name }: Provider, address: string): Promise<Findin
   );
 }
 
-/** The addresses that a proxy would call; none for those that it calls in itself, or cannot call. */
+/**
+ * The addresses that a proxy would call; none for those that it calls in itself, or cannot call.
+ */
 function listAddresses(provider: Provider): readonly string[] {
   try {
     return compileProvider(provider, { env: {}, readFile: () => "" }).baseUrls;
