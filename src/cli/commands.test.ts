@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Code } from "@connectrpc/connect";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { Model_Health } from "../../gen/weir/v1/model_service_pb.ts";
 import {
   type Answers,
@@ -77,6 +77,26 @@ describe("weir chat", () => {
       "textDelta",
       "finished",
     ]);
+  });
+
+  it("cancels the call on Ctrl-C, and keeps what came before", async () => {
+    let aborted = false;
+    weir = await openPretendWeir({
+      chat: {
+        streamChat: async function* (_, { signal }) {
+          yield { event: { case: "textDelta" as const, value: { text: "Once" } } };
+          await new Promise((resolve) => signal.addEventListener("abort", resolve));
+          aborted = true;
+        },
+      },
+    });
+    const env = { WEIR_ADDRESS: weir.address, WEIR_KEY: "wk_test" };
+    const ran = await runCommand(["chat", "m", "Hi"], env, (text) => {
+      if (text === "Once") process.emit("SIGINT");
+    });
+    expect(ran).toEqual({ code: 130, out: "Once\n", err: "weir chat: cancelled\n" });
+    await vi.waitFor(() => expect(aborted).toBe(true));
+    expect(process.listenerCount("SIGINT")).toBe(0);
   });
 
   it("says in one line what failed, and what to do", async () => {

@@ -12,11 +12,13 @@ export interface Ran {
 export async function runCommand(
   args: readonly string[],
   env: Readonly<Record<string, string | undefined>> = {},
+  onOut: (text: string) => void = () => {},
 ): Promise<Ran> {
   let out = "";
   let err = "";
   const catchOut = vi.spyOn(process.stdout, "write").mockImplementation((text) => {
     out += text;
+    onOut(String(text));
     return true;
   });
   const catchErr = vi.spyOn(process.stderr, "write").mockImplementation((text) => {

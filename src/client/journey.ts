@@ -95,7 +95,8 @@ class Attempts {
   next(): Attempt {
     this.#throwIfAborted();
     this.#made += 1;
-    return { timeoutMs: Math.max(0, this.#leftMs()), signal: this.#signal };
+    // Connect's header takes whole milliseconds, and no zero.
+    return { timeoutMs: Math.max(1, Math.ceil(this.#leftMs())), signal: this.#signal };
   }
 
   async pauseOrThrow(error: unknown): Promise<void> {

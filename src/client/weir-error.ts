@@ -74,7 +74,7 @@ export function decodeWeirError(failed: FailedCall): WeirError {
   return new WeirError({
     reason: found?.reason || reasonOfCode(failed.code),
     code: failed.code,
-    message: failed.message,
+    message: found?.reason ? failed.message : describe(failed),
     metadata: found?.metadata ?? {},
     fields: found?.fields ?? [],
     retryDelayMs: found?.retryDelayMs,
@@ -112,6 +112,11 @@ function readDetails(status: Uint8Array): Details | undefined {
     return undefined;
   }
   return found;
+}
+
+/** What a transport says of a deadline is about itself. */
+function describe({ code, message }: FailedCall): string {
+  return code === 4 ? "The deadline passed before the answer was complete." : message;
 }
 
 function reasonOfCode(code: number): string {

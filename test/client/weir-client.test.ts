@@ -137,6 +137,16 @@ for (const transport of ["grpc", "connect"] as const) {
       expect(calls).toBe(0);
     });
 
+    it("calls by the machine's own clock, which has fractions of milliseconds", async () => {
+      const weir = await openPretendWeir({
+        chat: { createChat: () => ({}), streamChat: () => stream() },
+      });
+      const client = createWeirClient({ address: weir.address, key: "wk_test", transport });
+      opened.push(weir, client);
+      await client.chat.create(chat);
+      await drain(client.chat.stream(chat, { timeoutMs: 10_000.5 }));
+    });
+
     it("keeps the deadline", async () => {
       const { client } = await openScene({ chat: { createChat: () => new Promise(() => {}) } });
       const error = await failureOf(client.chat.create(chat, { timeoutMs: 50 }));
