@@ -11,6 +11,7 @@ describe("readError()", () => {
     [400, "invalid_request_error", "bad", "UPSTREAM_REFUSED"],
     [400, "invalid_request_error", "prompt is too long: 9 > 8", "CONTEXT_TOO_LONG"],
     [400, "invalid_request_error", "Your credit balance is too low", "UPSTREAM_CREDENTIAL"],
+    [400, "invalid_request_error", "Output blocked by content filtering policy", "CONTENT_BLOCKED"],
     [401, "authentication_error", "invalid x-api-key", "UPSTREAM_CREDENTIAL"],
     [403, "permission_error", "no", "UPSTREAM_CREDENTIAL"],
     [404, "not_found_error", "model: claude-secret", "UPSTREAM_REFUSED"],
@@ -34,7 +35,7 @@ describe("readError()", () => {
     const shown = rows.filter(([status, type, message]) =>
       readError(status, {}, body(type, message)).message.includes(message),
     );
-    expect(shown.map(([status]) => status)).toEqual([400, 400, 413]);
+    expect(shown.map(([status]) => status)).toEqual([400, 400, 400, 413]);
   });
 
   for (const text of ["", "<html>502</html>", "{", "null", "[]", '{"error":"words"}', '"x"']) {

@@ -29,8 +29,7 @@ export function writeError(error: MeshError, requestId: string): JsonObject {
 export function readError(status: number, headers: UpstreamHeaders, body: Buffer): MeshError {
   const told = parseErrorBody(body);
   const reason = findReason(status, told);
-  const isRequestFault = reason === "UPSTREAM_REFUSED" || reason === "CONTEXT_TOO_LONG";
-  const tells = isRequestFault && status !== 404 && told.message !== "";
+  const tells = requestFaults.has(reason) && status !== 404 && told.message !== "";
   const text = told.message || body.toString("utf8", 0, INTERNAL_LENGTH_MAX);
   const retryAfterMs = readRetryAfter(headers);
   return new MeshError(reason, tells ? told.message : neutralTexts[reason], {
@@ -54,7 +53,16 @@ interface VendorError {
   readonly message: string;
 }
 
-type UpstreamReason = Extract<ErrorReason, `UPSTREAM_${string}` | "CONTEXT_TOO_LONG">;
+type UpstreamReason = Extract<
+  ErrorReason,
+  `UPSTREAM_${string}` | "CONTEXT_TOO_LONG" | "CONTENT_BLOCKED"
+>;
+
+const requestFaults: ReadonlySet<UpstreamReason> = new Set<UpstreamReason>([
+  "UPSTREAM_REFUSED",
+  "CONTEXT_TOO_LONG",
+  "CONTENT_BLOCKED",
+]);
 
 const neutralTexts: Record<UpstreamReason, string> = {
   UPSTREAM_REFUSED: "The upstream refused the request. Ask whoever runs Weir about this model.",
@@ -64,6 +72,7 @@ const neutralTexts: Record<UpstreamReason, string> = {
   UPSTREAM_RATE_LIMITED: "The upstream has too many requests. Try again later.",
   UPSTREAM_CREDENTIAL: "The upstream refused Weir's credential. Tell whoever runs Weir.",
   CONTEXT_TOO_LONG: "The request is longer than the model's context. Shorten it.",
+  CONTENT_BLOCKED: "The vendor blocked the content. Change the request.",
 };
 
 /** Types that Anthropic gives its errors, and the status that each comes with. */
@@ -85,8 +94,10 @@ const tellableReasons: ReadonlySet<ErrorReason> = new Set<ErrorReason>([
   "UPSTREAM_FAILED",
   "UPSTREAM_RATE_LIMITED",
   "CONTEXT_TOO_LONG",
+  "CONTENT_BLOCKED",
 ]);
 
+const BLOCKED = /blocked by (the )?content filter/i;
 const TOO_LONG = /prompt is too long|exceeds? (the )?(maximum )?context|context (limit|window)/i;
 /** Said with status 400, but no fault of the caller's. */
 const OUT_OF_CREDIT = /credit balance is too low|usage limits/i;
@@ -98,6 +109,7 @@ function findReason(status: number, told: VendorError): UpstreamReason {
   if (status >= 500 || told.type === "overloaded_error") return "UPSTREAM_FAILED";
   if (status < 400) return "UPSTREAM_GARBLED";
   if (OUT_OF_CREDIT.test(told.message)) return "UPSTREAM_CREDENTIAL";
+  if (BLOCKED.test(told.message)) return "CONTENT_BLOCKED";
   return TOO_LONG.test(told.message) ? "CONTEXT_TOO_LONG" : "UPSTREAM_REFUSED";
 }
 
