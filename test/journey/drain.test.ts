@@ -98,7 +98,7 @@ describe("SIGTERM", () => {
 
     const again = await startWeir({ dataDir });
     for (const { requestId } of streams) {
-      const { record } = await again.usage.getRequest({ requestId });
+      const record = await again.record(requestId);
       expect(record).toMatchObject({ finishReason: "stop", stream: true, errorReason: "" });
     }
     expect(again.output).not.toContain("administrative key");
@@ -139,14 +139,7 @@ describe("a data directory", () => {
 
     const second = await startWeir({ workers: 1, dataDir });
     expect(second.output).toContain("took over a journal");
-    for (const { requestId } of answers) {
-      await until(`the record of ${requestId}`, 5_000, () =>
-        second.usage.getRequest({ requestId }).then(
-          () => true,
-          () => false,
-        ),
-      );
-    }
+    for (const { requestId } of answers) await second.record(requestId);
     const { rows } = await second.usage.queryUsage({});
     expect(rows[0]?.totals?.requests).toBe(30n);
     await second.stop();
@@ -169,7 +162,7 @@ describe("a data directory", () => {
     first.kill(first.pid);
     await first.end();
     const second = await startWeir({ workers: 2, dataDir, port: first.port });
-    for (const { requestId } of answers) await second.usage.getRequest({ requestId });
+    for (const { requestId } of answers) await second.record(requestId);
     await second.stop();
   });
 });

@@ -1,13 +1,15 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { request } from "undici";
+import type { RequestRecord } from "../../gen/weir/admin/v1/record_pb.ts";
 import { createAdminClient, type WeirAdminClient } from "../../src/client/admin.ts";
 import { findFreePort, OwnProcess, until } from "./own-process.ts";
 
 const READY_MS = 20_000;
 const DRAIN_MS = 15_000;
+const RECORD_MS = 5_000;
 
 /** The secrets that a Weir of these tests begins with. */
 export const ADMIN_KEY = `wk_${"a".repeat(40)}`;
@@ -140,9 +142,25 @@ export class WeirProcess {
     process.kill(pid, "SIGKILL");
   }
 
-  /** Holds a child without ending it, until SIGCONT. */
+  /** Sends the parent a signal. */
   signal(name: NodeJS.Signals): void {
     this.#process.signal(name);
+  }
+
+  /** The record of a request, once the ledger has it. */
+  async record(requestId: string): Promise<RequestRecord> {
+    return await until(`the ledger has ${requestId}`, RECORD_MS, () =>
+      this.usage.getRequest({ requestId }).then(
+        ({ record }) => record,
+        () => undefined,
+      ),
+    );
+  }
+
+  /** Memory that a child holds, in mebibytes. */
+  memory(pid: number | undefined): number {
+    const kibibytes = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
+    return Number(kibibytes) / 1024;
   }
 
   /** Waits for the end that something else brings about. */
