@@ -27,6 +27,7 @@ const needles = {
   finish: [Buffer.from('_reason":"'), Buffer.from('_reason": "')],
   usage: Buffer.from('_tokens":'),
   spaced: Buffer.from('"choices": '),
+  blank: Buffer.from("\n\n"),
 } as const;
 
 /**
@@ -68,7 +69,6 @@ export class PassingReader implements StreamReader {
   read(frames: Buffer): ChatChunk | undefined {
     if (this.#fault !== undefined) throw this.#fault;
     if (this.#coasting && this.#coast(frames)) {
-      this.#unread = frames;
       return new PassedChunk(frames, true, this.#decoder);
     }
     return this.#readClosely(normaliseLineEnds(frames));
@@ -90,13 +90,29 @@ export class PassingReader implements StreamReader {
 
   /** Whether a run holds nothing but more of the same. */
   #coast(frames: Buffer): boolean {
-    const prefix = this.#prefix;
-    if (prefix === undefined) return false;
-    const count = countLikeFrames(frames, prefix);
-    if (count === 0) return false;
     if (frames.includes(this.#finishNeedle) || frames.includes(needles.usage)) return false;
+    return this.#countContent(frames);
+  }
+
+  /**
+   * Where frames must be parsed again, in a run whose frames from `from` on may be more of the
+   * same: the frame that may be the end, or the end of the run.
+   */
+  #findCoastEnd(frames: Buffer, from: number): number {
+    const finish = frames.indexOf(this.#finishNeedle, from);
+    const usage = frames.indexOf(needles.usage, from);
+    const suspect = finish < 0 || (usage >= 0 && usage < finish) ? usage : finish;
+    if (suspect < 0) return frames.length;
+    return Math.max(from, frames.lastIndexOf(needles.blank, suspect) + needles.blank.length);
+  }
+
+  /** Counts frames as content without parsing them; false when any is not like the others. */
+  #countContent(frames: Buffer): boolean {
+    const count = this.#prefix === undefined ? 0 : countLikeFrames(frames, this.#prefix);
+    if (count === 0) return false;
     this.#contentFrames += count;
     this.#contentBytes += frames.length;
+    this.#unread = frames;
     return true;
   }
 
@@ -104,10 +120,20 @@ export class PassingReader implements StreamReader {
     const kept: Buffer[] = [];
     const shown = this.#contentFrames > 0;
     let content = false;
+    let skips = true;
     let from = 0;
     let at = 0;
     try {
       while (at < frames.length) {
+        if (skips && this.#coasting) {
+          const coastEnd = this.#findCoastEnd(frames, at);
+          if (coastEnd > at) {
+            skips = this.#countContent(frames.subarray(at, coastEnd));
+            content ||= skips;
+            if (skips) at = coastEnd;
+          }
+          if (at >= frames.length) break;
+        }
         const end = findFrameEnd(frames, at);
         const frame = frames.subarray(at, end);
         const verdict = this.#readFrame(frame);

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { FinishReason } from "../../../gen/weir/v1/chat_pb.ts";
 import type { ChatEvent } from "../../mesh/chunk.ts";
 import { MeshError } from "../../mesh/errors.ts";
@@ -318,5 +318,36 @@ describe("events of a stream", () => {
   it("refuse a choice with an absurd number", () => {
     const choices = [{ index: 1e9, delta: { content: "a" } }];
     expect(reasonOf(() => eventsOf(frame({ choices })))).toBe("UPSTREAM_GARBLED");
+  });
+});
+
+describe("a burst in one read", () => {
+  const piece = (delta: string, finish = "null") =>
+    `data: {"id":"c","choices":[{"index":0,"delta":${delta},"finish_reason":${finish}}]}\n\n`;
+  const words = Array.from({ length: 50 }, (_, n) => piece(`{"content":"w${n} "}`)).join("");
+  const usage = `data: {"id":"c","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":50}}\n\n`;
+  const role = piece('{"role":"assistant","content":""}');
+  const whole = `${role}${words}${piece("{}", '"stop"')}${usage}data: [DONE]\n\n`;
+
+  it("is passed on whole, with its end read, though its middle is not parsed", () => {
+    const parse = vi.spyOn(JSON, "parse");
+    const reader = createStreamReader(passing);
+    const chunk = reader.read(Buffer.from(whole));
+    const parsed = parse.mock.calls.length;
+    parse.mockRestore();
+    expect(parsed).toBeLessThan(8);
+    expect(chunk?.content).toBe(true);
+    expect(chunk?.wire?.bytes.toString()).toBe(`${role}${words}${piece("{}", '"stop"')}`);
+    expect(reader.end()).toMatchObject({ usage: { inputTokens: 3, outputTokens: 50 } });
+  });
+
+  it("is still searched for an error between its frames", () => {
+    const error = 'data: {"error":{"message":"broken","type":"server_error"}}\n\n';
+    const reader = createStreamReader(passing);
+    expect(() => {
+      reader.read(Buffer.from(role + words));
+      reader.read(Buffer.from(words + error + words));
+      reader.end();
+    }).toThrow(expect.objectContaining({ reason: "UPSTREAM_FAILED" }));
   });
 });
