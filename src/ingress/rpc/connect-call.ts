@@ -7,6 +7,7 @@ import { openCall } from "../open-call.ts";
 import { readCredential } from "../rest/arrival.ts";
 import { createAnswerHeaders } from "./answer-headers.ts";
 import { createConnectError } from "./mesh-to-status.ts";
+import { mapRefusal } from "./refusal.ts";
 import type { RpcHouse } from "./rpc-house.ts";
 
 /** One RPC as connect-node hands it over, in the terms of the house. `close()` it in any case. */
@@ -49,7 +50,9 @@ export class ConnectCall {
 
   /** Whatever was thrown, as the error to answer with. */
   fail(thrown: unknown): ConnectError {
-    const error = asMeshError(thrown);
+    const error = this.#entered
+      ? asMeshError(thrown)
+      : mapRefusal(this.#house, this.call.credential, thrown);
     if (!this.#entered || error.reason.startsWith("CREDENTIAL_")) {
       this.#house.refused(error.reason);
     }

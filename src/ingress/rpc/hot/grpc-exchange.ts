@@ -11,6 +11,7 @@ import { openCall } from "../../open-call.ts";
 import { readCredential } from "../../rest/arrival.ts";
 import { createAnswerHeaders } from "../answer-headers.ts";
 import { createStatusTrailers } from "../mesh-to-status.ts";
+import { mapRefusal } from "../refusal.ts";
 import type { RpcHouse } from "../rpc-house.ts";
 import { assertTimeout, readGrpcTimeout } from "./grpc-timeout.ts";
 import { assertEncoding, MessageReader } from "./message-reader.ts";
@@ -262,7 +263,9 @@ export class GrpcExchange {
       this.call.cancellation.throwIfCancelled();
       await this.#method.serve(this, message);
     } catch (thrown) {
-      this.fail(asMeshError(thrown));
+      const { house } = this.#door;
+      const { credential } = this.call;
+      this.fail(this.#entered ? asMeshError(thrown) : mapRefusal(house, credential, thrown));
     } finally {
       this.#deadline?.cancel();
     }
