@@ -34,10 +34,8 @@ export async function reportFailure(
 export function describeFailure(thrown: unknown, address: string): string {
   if (thrown instanceof ConnectError || thrown instanceof WeirError) {
     const error = asWeirError(thrown);
-    if (isUnreachable(error)) {
-      const cause = /E[A-Z]{4,}(?= |$|\.)/.exec(error.message)?.[0] ?? toCell(error.message);
-      return `UNAVAILABLE: nothing answers at ${address} (${cause}). Start Weir, or say where it is with --address or WEIR_ADDRESS.`;
-    }
+    const unreachable = describeUnreachable(error, address);
+    if (unreachable !== undefined) return unreachable;
     const field = error.fields[0]?.field;
     const where = field === undefined ? "" : ` (${field})`;
     const request = error.requestId === undefined ? "" : ` [request ${error.requestId}]`;
@@ -50,12 +48,27 @@ export function describeFailure(thrown: unknown, address: string): string {
   return toCell(thrown instanceof Error ? thrown.message : String(thrown));
 }
 
-/** Nothing of Weir's answered: the error has no details, and no request was numbered. */
-function isUnreachable({ code, requestId, metadata, message }: WeirError): boolean {
-  if (code !== 14 || requestId !== undefined || Object.keys(metadata).length > 0) return false;
-  return /ECONN|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ETIMEDOUT|No connection|socket|resolution/i.test(
-    message,
-  );
+/** When nothing of Weir's answered: no request was numbered, and the error has no details. */
+function describeUnreachable(
+  { requestId, metadata, message }: WeirError,
+  address: string,
+): string | undefined {
+  if (requestId !== undefined || Object.keys(metadata).length > 0) return undefined;
+  if (isDistrust(message)) {
+    return `UNAVAILABLE: the certificate at ${address} is not trusted (${toCell(message)}). Give its authority with --ca or WEIR_CA.`;
+  }
+  const [cause] = /E[A-Z_]{5,}(?= |$|\.)/.exec(message) ?? [];
+  if (cause !== undefined) {
+    return `UNAVAILABLE: nothing answers at ${address} (${cause}). Start Weir, or say where it is with --address or WEIR_ADDRESS.`;
+  }
+  if (!/No connection|socket|stream closed|hang up|Protocol error/i.test(message)) return undefined;
+  const other = address.startsWith("http:") ? "https" : "http";
+  return `UNAVAILABLE: what listens at ${address} does not answer as Weir does. Perhaps it wants ${other}://.`;
+}
+
+/** Whether a fault of a connection is that its certificate is not trusted. */
+export function isDistrust(message: string): boolean {
+  return /certificate|CERT_|ALTNAME|altnames/i.test(message);
 }
 
 const adviceByReason: Readonly<Record<string, string | undefined>> = {

@@ -1,3 +1,5 @@
+import { isIP } from "node:net";
+import { checkServerIdentity } from "node:tls";
 import {
   create,
   type DescMessage,
@@ -13,6 +15,7 @@ import {
   credentials,
   Metadata,
   type ServiceError,
+  type VerifyOptions,
 } from "@grpc/grpc-js";
 import type { Attempt, Caller } from "./caller.ts";
 import type { Settings } from "./options.ts";
@@ -91,11 +94,26 @@ function toTarget(url: URL): string {
 
 function createCredentials({ url, tls }: Settings): ChannelCredentials {
   if (url.protocol === "http:") return credentials.createInsecure();
-  return credentials.createSsl(toBuffer(tls.ca), toBuffer(tls.key), toBuffer(tls.cert));
+  const { ca, key, cert } = tls;
+  const host = readIpAddress(url);
+  const verify: VerifyOptions =
+    host === undefined
+      ? {}
+      : { checkServerIdentity: (_, certificate) => checkServerIdentity(host, certificate) };
+  return credentials.createSsl(toBuffer(ca), toBuffer(key), toBuffer(cert), verify);
 }
 
-function createChannelOptions({ keepalive }: Settings): ClientOptions {
+/** The host when it is an address and no name. */
+function readIpAddress({ hostname }: URL): string | undefined {
+  const host = hostname.replace(/^\[|\]$/g, "");
+  return isIP(host) === 0 ? undefined : host;
+}
+
+function createChannelOptions({ url, keepalive }: Settings): ClientOptions {
   return {
+    // TLS asks for a server by name, and Node refuses an address there, which grpc-js would give.
+    // The certificate is still checked for the address, by `checkServerIdentity`.
+    ...(readIpAddress(url) === undefined ? {} : { "grpc.ssl_target_name_override": "localhost" }),
     "grpc.max_receive_message_length": MESSAGE_BYTES_MAX,
     // Retries are ours, by our budget; a service config from DNS must not add others.
     "grpc.enable_retries": 0,

@@ -1,4 +1,4 @@
-import { createServer, type Http2Server, type ServerHttp2Session } from "node:http2";
+import { createSecureServer, createServer, type ServerHttp2Session } from "node:http2";
 import { type Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
@@ -25,7 +25,17 @@ export interface PretendWeir {
   close(): Promise<void>;
 }
 
-export async function openPretendWeir(answers: Answers, port = 0): Promise<PretendWeir> {
+/** Where it listens. */
+export interface Place {
+  readonly host?: string;
+  readonly port?: number;
+  readonly tls?: { readonly cert: string; readonly key: string };
+}
+
+export async function openPretendWeir(
+  answers: Answers,
+  { host = "127.0.0.1", port = 0, tls }: Place = {},
+): Promise<PretendWeir> {
   const handler = connectNodeAdapter({
     routes: (router) => {
       router.service(ChatService, answers.chat ?? {});
@@ -36,17 +46,17 @@ export async function openPretendWeir(answers: Answers, port = 0): Promise<Prete
     },
   });
   const sessions = new Set<ServerHttp2Session>();
-  const server: Http2Server = createServer(handler);
-  server.on("session", (session) => {
+  const server = tls === undefined ? createServer(handler) : createSecureServer(tls, handler);
+  server.on("session", (session: ServerHttp2Session) => {
     sessions.add(session);
     session.on("close", () => sessions.delete(session));
   });
-  await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
+  await new Promise<void>((resolve) => server.listen(port, host, resolve));
   const bound = server.address();
   const actual = typeof bound === "object" && bound !== null ? bound.port : 0;
   return {
     port: actual,
-    address: `http://127.0.0.1:${actual}`,
+    address: `${tls === undefined ? "http" : "https"}://${host}:${actual}`,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

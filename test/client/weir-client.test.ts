@@ -12,6 +12,7 @@ import {
   WeirError,
 } from "../../src/client/index.ts";
 import type { Surroundings } from "../../src/client/surroundings.ts";
+import { certificate } from "../ingress/certificate.ts";
 import { type Answers, createRpcError, openPretendWeir, type PretendWeir } from "./pretend-weir.ts";
 
 const opened: Array<{ close(): unknown }> = [];
@@ -274,7 +275,10 @@ for (const transport of ["grpc", "connect"] as const) {
       const error = await failureOf(client.models.list({ timeoutMs: 5000 }));
       expect(error).toMatchObject({ reason: "UNAVAILABLE", code: 14, requestId: undefined });
       opened.push(
-        await openPretendWeir({ models: { listModels: () => ({ models: [] }) } }, weir.port),
+        await openPretendWeir(
+          { models: { listModels: () => ({ models: [] }) } },
+          { port: weir.port },
+        ),
       );
       await vi.waitFor(async () => expect(await client.models.list()).toEqual([]), {
         timeout: 10_000,
@@ -342,6 +346,44 @@ for (const transport of ["grpc", "connect"] as const) {
       await client.models.list();
       expect(seen).toEqual(["Bearer wk_a", "Bearer wk_b"]);
     });
+  });
+}
+
+for (const transport of ["grpc", "connect"] as const) {
+  describe(`createWeirClient(), ${transport} over TLS`, () => {
+    const call = async (name: string, ca?: string, host = "127.0.0.1"): Promise<unknown> => {
+      const weir = await openPretendWeir(
+        { models: { listModels: () => ({}) } },
+        { tls: certificate, host },
+      );
+      const client = createWeirClient({
+        address: `https://${name}:${weir.port}`,
+        key: "wk_test",
+        transport,
+        retry: false,
+        tls: ca === undefined ? {} : { ca },
+      });
+      opened.push(weir, client);
+      return await client.models.list({ timeoutMs: 5000 });
+    };
+
+    for (const name of ["127.0.0.1", "localhost"]) {
+      it(`trusts the authority that is given, at ${name}`, async () => {
+        expect(await call(name, certificate.cert)).toEqual([]);
+      });
+    }
+
+    it("trusts nobody else", async () => {
+      expect((await failureOf(call("127.0.0.1"))).message).toContain("self-signed");
+    });
+
+    it.runIf(process.platform === "linux")(
+      "refuses a certificate for another address",
+      async () => {
+        const { message } = await failureOf(call("127.0.0.2", certificate.cert, "127.0.0.2"));
+        expect(message).toContain("127.0.0.2");
+      },
+    );
   });
 }
 

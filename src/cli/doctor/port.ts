@@ -4,6 +4,7 @@ import { connect } from "node:net";
 import { text } from "node:stream/consumers";
 import { z } from "zod";
 import type { Clock } from "../../mesh/clock.ts";
+import { isDistrust } from "../failure.ts";
 import { broken, doubtful, type Finding, good } from "./finding.ts";
 
 const ANSWER_MS = 5000;
@@ -30,7 +31,9 @@ export async function checkPort(door: Door, clock: Clock): Promise<PortFindings>
     answer = await get(`${address}/readyz`, door.ca);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    const mend = "Start Weir (`npm start`), or say where it is with --address or WEIR_ADDRESS.";
+    const mend = isDistrust(why)
+      ? "Give the authority of its certificate with --ca or WEIR_CA."
+      : "Start Weir (`npm start`), or say where it is with --address or WEIR_ADDRESS.";
     return {
       reached: false,
       findings: [broken(`nothing answers at ${address} (${why})`, mend)],
