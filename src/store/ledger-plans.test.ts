@@ -27,6 +27,7 @@ describe("plans of the ledger's queries", () => {
     run: () => 0,
     runEach: () => [],
     script: () => undefined,
+    hasTable: () => true,
   };
   const explain = async (query: () => Promise<unknown>) => {
     plans.length = 0;

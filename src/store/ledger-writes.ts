@@ -4,9 +4,14 @@ import type { SqlSession, SqlValue } from "./sql-session.ts";
 
 /**
  * Appends rows; one whose `request_id` is there already is left out, labels and all. Returns how
- * many were new.
+ * many were new. All writers go in one order, first through requests and then through keys, so that
+ * two of them cannot each wait for a row of the other.
  */
-export async function appendRows(session: SqlSession, rows: readonly LedgerRow[]): Promise<number> {
+export async function appendRows(
+  session: SqlSession,
+  batch: readonly LedgerRow[],
+): Promise<number> {
+  const rows = batch.toSorted(byRequest);
   const changed = await session.runEach(
     insertRequest,
     rows.map((row) => row.values),
@@ -21,7 +26,6 @@ export async function appendRows(session: SqlSession, rows: readonly LedgerRow[]
     if (row.startMs > (lastUsed.get(row.key) ?? -1)) lastUsed.set(row.key, row.startMs);
   }
   await session.runEach(insertLabel, labels);
-  // In one order for all writers, so that two of them cannot each wait for a row of the other.
   await session.runEach(touchKey, [...lastUsed].sort(byKey));
   return added;
 }
@@ -53,6 +57,12 @@ const touchKey =
   "INSERT INTO key_usage (key_name, last_used_ms) VALUES ($1, $2) " +
   "ON CONFLICT (key_name) DO UPDATE SET last_used_ms = excluded.last_used_ms " +
   "WHERE key_usage.last_used_ms < excluded.last_used_ms";
+
+/** Of one identifier the first stays the first: it is the one that counts. */
+function byRequest(a: LedgerRow, b: LedgerRow): number {
+  if (a.requestId === b.requestId) return 0;
+  return a.requestId < b.requestId ? -1 : 1;
+}
 
 function byKey(a: readonly [string, number], b: readonly [string, number]): number {
   return a[0] < b[0] ? -1 : 1;

@@ -14,6 +14,7 @@ import {
 } from "./policy-reads.ts";
 import type { SqlSession } from "./sql-session.ts";
 import { readText } from "./sql-session.ts";
+import { readStatus } from "./status-operation.ts";
 import { sumUsage } from "./usage-query.ts";
 
 /**
@@ -40,6 +41,7 @@ export const operations = {
 
   recent: readRecent,
   usage: sumUsage,
+  status: readStatus,
 } as const;
 
 export type OperationName = keyof typeof operations;
@@ -82,6 +84,7 @@ export const operationLanes: Readonly<Record<OperationName, Lane>> = {
   lastUsed: "read",
   recent: "scan",
   usage: "scan",
+  status: "scan",
 };
 
 /** The identity of this installation; `proposed` when it has none yet. */

@@ -15,6 +15,7 @@ export interface SqlSession {
   ): readonly number[] | Promise<readonly number[]>;
   /** Runs several statements without values. */
   script(sql: string): void | Promise<void>;
+  hasTable(name: string): boolean | Promise<boolean>;
 }
 
 export type SqlValue = string | number | bigint | null | Uint8Array;

@@ -8,6 +8,7 @@ import type { Migration } from "./migrations.ts";
 import type { SqlBackend } from "./operations.ts";
 import { decodeChange, decodeResource, encodeBody, listSecrets } from "./resource-codec.ts";
 import type { ResourceRow } from "./resource-rows.ts";
+import type { StoreStatus } from "./status-operation.ts";
 import type {
   ChangePage,
   CommitResult,
@@ -60,6 +61,11 @@ export class SqlStore implements Store {
 
   close(): Promise<void> {
     return this.#backend.close();
+  }
+
+  /** What it holds, migrated or not. */
+  status(): Promise<StoreStatus> {
+    return this.#backend.run("status", this.#migrations);
   }
 
   revision(): Promise<number> {

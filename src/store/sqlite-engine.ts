@@ -56,6 +56,11 @@ export class SqliteEngine implements SqlSession {
     this.#database.exec(sql);
   }
 
+  hasTable(name: string): boolean {
+    const named = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = $1";
+    return this.rows(named, [name]).length > 0;
+  }
+
   close(): void {
     this.#statements.clear();
     this.#database.close();

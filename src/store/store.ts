@@ -19,6 +19,12 @@ export interface Store extends PolicyStore, LedgerStore {
   migrate(): Promise<readonly number[]>;
   /** The random identity of this installation, made once. */
   installationId(): Promise<string>;
+  /**
+   * Calls `listener` soon after commits, whoever has made them, and when some may have been missed;
+   * what is new is in the store. Returns how to stop. Absent where an engine cannot tell: then its
+   * revision must be asked for.
+   */
+  onCommit?(listener: () => void): () => void;
   /** Finishes what was begun and lets go of the engine. */
   close(): Promise<void>;
 }

@@ -1,0 +1,103 @@
+import type { Clock } from "../mesh/clock.ts";
+import { systemClock } from "../mesh/clock.ts";
+import { loadMigrations } from "./migrations.ts";
+import type { StatementLimits } from "./postgres-backend.ts";
+import { PostgresBackend } from "./postgres-backend.ts";
+import { PostgresNotices } from "./postgres-notices.ts";
+import type { PostgresUrl } from "./postgres-url.ts";
+import { parsePostgresUrl } from "./postgres-url.ts";
+import { readText } from "./sql-session.ts";
+import { SqlStore } from "./sql-store.ts";
+import { StoreError } from "./store.ts";
+
+export interface PostgresStoreOptions {
+  /** `postgres://USER:PASSWORD@HOST:PORT/DATABASE?…`. Never shown or logged as it is. */
+  readonly url: string;
+  readonly clock?: Clock;
+  /** How long single statements may take, in milliseconds. */
+  readonly limits?: Partial<StatementLimits>;
+  /** Folder of the migrations; for tests. */
+  readonly migrations?: URL;
+}
+
+/**
+ * Opens the store in a Postgres database, whose schema `migrate()` then brings up to date. Any
+ * number of processes may use one database; each takes 11 connections at most. Rejects with
+ * StoreError when the address is wrong, nothing answers there, or the database does not hold
+ * Unicode. Once open, a store outlives the server's absence: what is asked meanwhile is rejected.
+ */
+export async function openPostgresStore(options: PostgresStoreOptions): Promise<PostgresStore> {
+  const url = parsePostgresUrl(options.url);
+  const clock = options.clock ?? systemClock;
+  const limits = { ...defaultLimits, ...options.limits };
+  const backend = new PostgresBackend({ url, clock, limits });
+  try {
+    const encoding = await readSetting(backend, "server_encoding");
+    if (encoding !== "UTF8") {
+      throw new StoreError(
+        `The database ${url.label} holds ${encoding} and not Unicode: make another one, ` +
+          "CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0.",
+      );
+    }
+  } catch (error) {
+    await backend.close();
+    throw error;
+  }
+  return new PostgresStore(backend, { url, clock, migrations: options.migrations });
+}
+
+const defaultLimits: StatementLimits = {
+  writeMs: 30_000,
+  readMs: 30_000,
+  scanMs: 60_000,
+  migrateMs: 600_000,
+};
+
+/** A store in a Postgres database. */
+export class PostgresStore extends SqlStore {
+  readonly #backend: PostgresBackend;
+  readonly #notices: PostgresNotices;
+  /** Where it is, for people. */
+  readonly label: string;
+
+  constructor(
+    backend: PostgresBackend,
+    {
+      url,
+      clock,
+      migrations = new URL("./migrations/", import.meta.url),
+    }: {
+      readonly url: PostgresUrl;
+      readonly clock: Clock;
+      readonly migrations: URL | undefined;
+    },
+  ) {
+    super({ backend, migrations: loadMigrations(migrations), clock });
+    this.#backend = backend;
+    this.#notices = new PostgresNotices(url, clock);
+    this.label = url.label;
+  }
+
+  onCommit(listener: () => void): () => void {
+    return this.#notices.listen(listener);
+  }
+
+  /** What the server says of one of its settings. */
+  readSetting(name: ServerSetting): Promise<string> {
+    return readSetting(this.#backend, name);
+  }
+
+  override async close(): Promise<void> {
+    await Promise.all([this.#notices.close(), this.#backend.close()]);
+  }
+}
+
+/** `fsync` off means that the server may lose what it has confirmed. */
+export type ServerSetting = "server_encoding" | "server_version" | "fsync";
+
+function readSetting(backend: PostgresBackend, name: ServerSetting): Promise<string> {
+  return backend.transact("revision", async (session) => {
+    const [row] = await session.rows("SELECT current_setting($1) AS value", [name]);
+    return row === undefined ? "" : readText(row, "value");
+  });
+}
