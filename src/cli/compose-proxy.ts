@@ -2,9 +2,10 @@ import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { createCatalogue } from "../catalogue/catalogue.ts";
 import { createDoors } from "../ingress/doors.ts";
+import type { House } from "../ingress/house.ts";
 import { openPort, type Port, type PortCertificate } from "../ingress/port.ts";
 import { createRestDoor } from "../ingress/rest/door.ts";
-import { createAdminRelay, type RelayTarget } from "../ingress/rpc/admin-relay.ts";
+import { type AdminRelay, createAdminRelay, type RelayTarget } from "../ingress/rpc/admin-relay.ts";
 import { type Journal, openJournal } from "../link/journal.ts";
 import { createProxyLink, type ProxyLink } from "../link/proxy-end.ts";
 import { openSnapshotFile } from "../link/snapshot-file.ts";
@@ -81,21 +82,10 @@ export async function startProxy(plan: ProxyPlan): Promise<RunningProxy> {
     clock,
     log,
   });
-  const rest = createRestDoor(house, {
-    failed: (error, requestId) => log.error({ requestId, fault: error.details.internal }, "fault"),
-  });
   // Admin requests go to the control process that this proxy gets its policy from.
   const controls = new Map(plan.control.map((each) => [formatControl(each), each]));
   const relay = createAdminRelay({ target: () => findRelayTarget(plan, controls, link), clock });
-  const doors = createDoors({ house, rest, adminRelay: relay, corsOrigins: plan.corsOrigins });
-  const port = await openPort({
-    ...plan.listen,
-    reusePort: plan.sharePort,
-    ...(plan.tls === undefined ? {} : { tls: plan.tls }),
-    clock,
-    http1: doors.http1,
-    http2: doors.http2,
-  });
+  const port = await openDoors(plan, house, relay);
   link = createProxyLink({
     addresses: [...controls.keys()],
     token: plan.token,
@@ -125,6 +115,22 @@ export async function startProxy(plan: ProxyPlan): Promise<RunningProxy> {
       await journal.close();
     },
   };
+}
+
+function openDoors(plan: ProxyPlan, house: House, adminRelay: AdminRelay): Promise<Port> {
+  const { clock, log, corsOrigins } = plan;
+  const rest = createRestDoor(house, {
+    failed: (error, requestId) => log.error({ requestId, fault: error.details.internal }, "fault"),
+  });
+  const doors = createDoors({ house, rest, adminRelay, corsOrigins });
+  return openPort({
+    ...plan.listen,
+    reusePort: plan.sharePort,
+    ...(plan.tls === undefined ? {} : { tls: plan.tls }),
+    clock,
+    http1: doors.http1,
+    http2: doors.http2,
+  });
 }
 
 /** As the link names it. */

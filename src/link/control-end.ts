@@ -28,7 +28,10 @@ export interface LinkServerOptions {
   readonly log: LinkLog;
 }
 
-/** Makes the control's end of the link. Throws when the token is empty: an open link would give every secret away. */
+/**
+ * Makes the control's end of the link. Throws when the token is empty: an open link would give
+ * every secret away.
+ */
 export function createLinkService(options: LinkServerOptions): LinkServer {
   if (options.token === "") throw new Error("The link needs a token.");
   const sessions = createSessions(options.clock);

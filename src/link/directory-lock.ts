@@ -8,8 +8,9 @@ export interface DirectoryLock {
 }
 
 /**
- * Locks a directory for this process. The lock of a process that is gone is taken over. Rejects, naming the process, when
- * the directory is in use. It does not see processes of other machines or containers.
+ * Locks a directory for this process. The lock of a process that is gone is taken over. Rejects,
+ * naming the process, when the directory is in use. It does not see processes of other machines or
+ * containers.
  */
 export async function lockDirectory(directory: string): Promise<DirectoryLock> {
   const path = join(directory, LOCK_FILE);
@@ -31,7 +32,9 @@ export async function lockDirectory(directory: string): Promise<DirectoryLock> {
 
 const LOCK_FILE = "lock";
 
-/** The locks of this process: after a restart in a container its number is often the same as before. */
+/**
+ * The locks of this process: after a restart in a container its number is often the same as before.
+ */
 const held = new Set<string>();
 
 async function writeLock(directory: string, path: string): Promise<void> {
@@ -85,7 +88,8 @@ function birthOf(pid: number): string {
   try {
     const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    // The second field is the program's name in brackets, which may hold blanks; the start time is the 22nd.
+    // The second field is the program's name in brackets, which may hold blanks; the start time is
+    // the 22nd.
     const start = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
     return `${boot}/${start}`;
   } catch {

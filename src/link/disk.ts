@@ -1,7 +1,10 @@
 import fs from "node:fs";
 import { rename, rm } from "node:fs/promises";
 
-/** The few calls that the journal makes of the file system, so that tests can make them fail. All reject or call back with an error. */
+/**
+ * The few calls that the journal makes of the file system, so that tests can make them fail. All
+ * reject or call back with an error.
+ */
 export interface Disk {
   /** Opens a new file for writing; fails when it exists. */
   create(path: string): Promise<number>;

@@ -6,7 +6,10 @@ import { type RequestRecord, RequestRecordSchema } from "../../gen/weir/admin/v1
 import { encodeRecord } from "./encode-record.ts";
 import { WireWriter } from "./wire-writer.ts";
 
-/** Draws values for every field of a message, as its descriptor says; each message drawn is complete. */
+/**
+ * Draws values for every field of a message, as its descriptor says; each message drawn is
+ * complete.
+ */
 function fill(message: ReflectMessage, draw: Draw): ReflectMessage {
   for (const field of message.desc.fields) {
     switch (field.fieldKind) {

@@ -7,8 +7,9 @@ import type { Usage } from "../../gen/weir/v1/usage_pb.ts";
 import type { WireWriter } from "./wire-writer.ts";
 
 /**
- * Encodes a record as protobuf has it, field by field. A test fills every field of the generated descriptor and decodes
- * what comes out, so that a field which is added to the message and not here is found.
+ * Encodes a record as protobuf has it, field by field. A test fills every field of the generated
+ * descriptor and decodes what comes out, so that a field which is added to the message and not here
+ * is found.
  */
 export function encodeRecord(writer: WireWriter, record: RequestRecord): void {
   writer.string(1, record.requestId);

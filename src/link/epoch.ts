@@ -3,8 +3,9 @@ import { join } from "node:path";
 import type { Clock } from "../mesh/clock.ts";
 
 /**
- * The number of this start, higher than that of every start before. It follows the clock, so that it rises even when the
- * directory was lost, and it counts on when the clock was set back. Rejects when the directory cannot be written.
+ * The number of this start, higher than that of every start before. It follows the clock, so that
+ * it rises even when the directory was lost, and it counts on when the clock was set back. Rejects
+ * when the directory cannot be written.
  */
 export async function raiseEpoch(directory: string, clock: Clock): Promise<number> {
   const path = join(directory, "epoch");

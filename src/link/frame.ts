@@ -4,8 +4,9 @@ import { encodeRecord } from "./encode-record.ts";
 import type { WireWriter } from "./wire-writer.ts";
 
 /**
- * A frame of the journal: 4 bytes length, 4 bytes CRC-32 of length and payload, both the lowest byte first; then the
- * payload, one encoded record. No payload is empty: the zeros that a crash may leave at a file's end are no frames.
+ * A frame of the journal: 4 bytes length, 4 bytes CRC-32 of length and payload, both the lowest
+ * byte first; then the payload, one encoded record. No payload is empty: the zeros that a crash may
+ * leave at a file's end are no frames.
  */
 export const FRAME_HEADER_BYTES = 8;
 
@@ -35,9 +36,10 @@ export interface FrameLimits {
 }
 
 /**
- * Splits bytes into frames. Damaged bytes are skipped up to the next sound frame. When `atEnd`, nothing follows, so that
- * an unfinished frame is damage too; otherwise what is not understood is left for the next stretch. Nothing consumed
- * means: come back with more bytes from the same place on.
+ * Splits bytes into frames. Damaged bytes are skipped up to the next sound frame. When `atEnd`,
+ * nothing follows, so that an unfinished frame is damage too; otherwise what is not understood is
+ * left for the next stretch. Nothing consumed means: come back with more bytes from the same place
+ * on.
  */
 export function splitFrames(bytes: Buffer, limits: FrameLimits, atEnd: boolean): Frames {
   const payloads: Buffer[] = [];

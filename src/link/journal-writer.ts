@@ -19,11 +19,13 @@ export interface JournalWriterOptions {
 }
 
 /**
- * Writes records in groups, one disk operation at a time: what comes while one is under way is gathered for the next.
+ * Writes records in groups, one disk operation at a time: what comes while one is under way is
+ * gathered for the next.
  *
- * It is in one of three states. *Writing*: there is a file, and `note` waits for the kernel to take the bytes. *Failing*:
- * the disk refused; records go to memory at once, and a new file is tried every second. *Stalled*: an operation takes
- * longer than a second; as failing, but nothing is tried before it returns.
+ * It is in one of three states. *Writing*: there is a file, and `note` waits for the kernel to take
+ * the bytes. *Failing*: the disk refused; records go to memory at once, and a new file is tried
+ * every second. *Stalled*: an operation takes longer than a second; as failing, but nothing is
+ * tried before it returns.
  */
 export class JournalWriter {
   readonly #options: JournalWriterOptions;
@@ -59,7 +61,10 @@ export class JournalWriter {
     this.#file = await this.#openFile();
   }
 
-  /** Resolves when the record would survive the end of this process, or when the disk is too slow to wait for. */
+  /**
+   * Resolves when the record would survive the end of this process, or when the disk is too slow to
+   * wait for.
+   */
   note(record: RequestRecord): Promise<void> {
     const group = this.#gathered;
     appendFrame(group.writer, record);
@@ -83,7 +88,10 @@ export class JournalWriter {
     }
   }
 
-  /** Writes what is gathered, makes it durable and closes the file; a disk that hangs is not waited for. */
+  /**
+   * Writes what is gathered, makes it durable and closes the file; a disk that hangs is not waited
+   * for.
+   */
   async close(): Promise<void> {
     await Promise.race([this.#finish(), pause(this.#options.clock, CLOSE_MS)]);
     this.#ticker.cancel();
@@ -100,8 +108,8 @@ export class JournalWriter {
   }
 
   /**
-   * At once when the last write is some time ago, else so that there are at most a thousand a second. All that ends in
-   * the same turn of the event loop goes together.
+   * At once when the last write is some time ago, else so that there are at most a thousand a
+   * second. All that ends in the same turn of the event loop goes together.
    */
   #schedule(): void {
     this.#scheduled = true;

@@ -15,8 +15,9 @@ export interface Journal {
   /** The number of this start, higher than that of every start before. */
   readonly epoch: number;
   /**
-   * Takes a record and writes this proxy's name into it. Resolves when it would survive a kill -9 of this process. Never
-   * rejects: when the disk fails or takes longer than a second, the record is kept in memory and `fault` says so.
+   * Takes a record and writes this proxy's name into it. Resolves when it would survive a kill -9
+   * of this process. Never rejects: when the disk fails or takes longer than a second, the record
+   * is kept in memory and `fault` says so.
    */
   note(record: RequestRecord): Promise<void>;
   /** Reads encoded records from a place on; none means that there is nothing new. */
@@ -31,7 +32,8 @@ export interface Journal {
   fault(): string | undefined;
   counts(): JournalCounts;
   /**
-   * Takes over what a proxy left that will not return; resolves with the number of files. Rejects when that proxy runs.
+   * Takes over what a proxy left that will not return; resolves with the number of files. Rejects
+   * when that proxy runs.
    */
   adopt(otherDirectory: string): Promise<number>;
   /** Writes what is gathered and lets go of the directory. */
@@ -64,7 +66,10 @@ export interface JournalOptions {
   readonly memoryBytesMax?: number;
 }
 
-/** Opens the journal in a directory; what is left from before is pending again. Rejects when it is in use or not writable. */
+/**
+ * Opens the journal in a directory; what is left from before is pending again. Rejects when it is
+ * in use or not writable.
+ */
 export async function openJournal(options: JournalOptions): Promise<Journal> {
   const { directory, clock, log, disk = systemDisk, memoryBytesMax = 32 * MEBIBYTE } = options;
   await mkdir(directory, { recursive: true, mode: 0o700 });

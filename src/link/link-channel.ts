@@ -15,7 +15,10 @@ import {
 
 /** One connection to one control plane. */
 export interface LinkChannel {
-  /** Sends an encoded ConnectRequest. False means: wait for `drained` before more is sent. Ignored once it has ended. */
+  /**
+   * Sends an encoded ConnectRequest. False means: wait for `drained` before more is sent. Ignored
+   * once it has ended.
+   */
   send(message: Uint8Array): boolean;
   /** Resolves when there is room again, or at the end. */
   drained(): Promise<void>;

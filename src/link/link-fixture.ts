@@ -14,7 +14,10 @@ import { createLinkService, type LinkServer } from "./control-end.ts";
 import { type Journal, openJournal } from "./journal.ts";
 import { createProxyLink, type ProxyLink, type ProxyLinkOptions } from "./proxy-end.ts";
 
-/** For the tests of the link: control planes and proxies joined over real sockets, taken down together. */
+/**
+ * For the tests of the link: control planes and proxies joined over real sockets, taken down
+ * together.
+ */
 export class LinkFixture {
   readonly #cleanups: (() => Promise<void> | void)[] = [];
 

@@ -16,7 +16,10 @@ import type { LinkLog } from "./log.ts";
 import { type RecordSender, startRecordSender } from "./record-sender.ts";
 import { createChangeAssembler } from "./snapshot-parts.ts";
 
-/** The proxy's end of the link: keeps one connection to one of the control planes, for as long as the proxy lives. */
+/**
+ * The proxy's end of the link: keeps one connection to one of the control planes, for as long as
+ * the proxy lives.
+ */
 export interface ProxyLink {
   state(): "connecting" | "connected";
   /** The control plane that it is connected to, or that it tries to reach: one of its addresses. */
@@ -246,7 +249,8 @@ class ProxyEnd {
     const lasted = this.#connectedMs === undefined ? 0 : clock.now() - this.#connectedMs;
     this.#connectedMs = undefined;
     if (this.#closed) return;
-    // One that breaks soon after each beginning is not asked more often than one that never answers.
+    // One that breaks soon after each beginning is not asked more often than one that never
+    // answers.
     this.#attempts = lasted >= STEADY_MS ? 0 : this.#attempts + 1;
     const delayMs = random.unit() * Math.min(BACKOFF_MS_MAX, BACKOFF_MS * 2 ** this.#attempts);
     const changed = this.#reason !== reason;

@@ -7,8 +7,8 @@ export interface Sessions {
   readonly registry: ProxyRegistry;
   all(): Iterable<ProxySession>;
   /**
-   * Admits a session in place of an older one of the same proxy, which is dismissed. False when a later start of that proxy
-   * is connected: then two processes use one name.
+   * Admits a session in place of an older one of the same proxy, which is dismissed. False when a
+   * later start of that proxy is connected: then two processes use one name.
    */
   admit(session: ProxySession): boolean;
   remove(session: ProxySession): void;

@@ -22,8 +22,9 @@ export interface ProxySessionOptions {
 }
 
 /**
- * One connected proxy, as the control plane sees it. It queues nothing: what is to be sent is worked out when there is room
- * to send it. At most one snapshot is on its way; commits that come meanwhile are sent together once it is answered.
+ * One connected proxy, as the control plane sees it. It queues nothing: what is to be sent is
+ * worked out when there is room to send it. At most one snapshot is on its way; commits that come
+ * meanwhile are sent together once it is answered.
  */
 export class ProxySession {
   readonly hello: Hello;
@@ -91,7 +92,10 @@ export class ProxySession {
     this.#options.settled();
   }
 
-  /** Everything that is to be sent, one message at a time, until the end. Throws when records could not be kept. */
+  /**
+   * Everything that is to be sent, one message at a time, until the end. Throws when records could
+   * not be kept.
+   */
   async *send(): AsyncGenerator<ConnectResponse> {
     while (!this.#ended) {
       if (this.#failure !== undefined) throw this.#failure;

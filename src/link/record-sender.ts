@@ -13,8 +13,9 @@ export interface RecordSender {
 }
 
 /**
- * Begins where the ledger's last confirmation was, so that what was under way when a connection broke is sent again. Few
- * batches are under way at a time: what the ledger does not take stays on the disk.
+ * Begins where the ledger's last confirmation was, so that what was under way when a connection
+ * broke is sent again. Few batches are under way at a time: what the ledger does not take stays on
+ * the disk.
  */
 export function startRecordSender(
   journal: Pick<Journal, "read" | "committed" | "committedUpTo" | "onAdded">,
@@ -69,7 +70,10 @@ const LIMITS = { records: 500, bytes: 256 * 1024 };
 /** Records of this long travel together when there are few. */
 const GATHER_MS = 20;
 
-/** ConnectRequest.record_batch, made of records as they lie in the journal: they are not decoded on their way. */
+/**
+ * ConnectRequest.record_batch, made of records as they lie in the journal: they are not decoded on
+ * their way.
+ */
 export function encodeBatch(sequence: bigint, records: readonly Uint8Array[]): Uint8Array {
   const writer = new BinaryWriter();
   writer.tag(4, WireType.LengthDelimited).fork();

@@ -44,7 +44,10 @@ export interface SegmentsOptions {
   readonly memoryBytesMax: number;
 }
 
-/** The segments of a journal in their order: read at the front, dropped when committed, added at the end. */
+/**
+ * The segments of a journal in their order: read at the front, dropped when committed, added at the
+ * end.
+ */
 export class Segments {
   readonly #options: SegmentsOptions;
   #list: Segment[] = [];
@@ -95,8 +98,9 @@ export class Segments {
   }
 
   /**
-   * Adds a file behind all that is there now. Its number in that order is not that of its name: while a file was being
-   * opened, others may have come, and a reader that has passed them would never look back.
+   * Adds a file behind all that is there now. Its number in that order is not that of its name:
+   * while a file was being opened, others may have come, and a reader that has passed them would
+   * never look back.
    */
   addFile(path: string, size: number): Segment {
     return this.#add({ path, memory: undefined, records: 0, size, sealed: false });

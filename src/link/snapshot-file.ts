@@ -8,7 +8,10 @@ import type { SnapshotChange } from "../mesh/snapshot.ts";
 import type { SnapshotHolder } from "../mesh/snapshot-holder.ts";
 import type { LinkLog } from "./log.ts";
 
-/** The last snapshot on disk, so that a proxy serves from its first moment on, with no control plane in reach. */
+/**
+ * The last snapshot on disk, so that a proxy serves from its first moment on, with no control plane
+ * in reach.
+ */
 export interface SnapshotFile {
   /** Ends with the last snapshot on disk. */
   close(): Promise<void>;
@@ -16,7 +19,10 @@ export interface SnapshotFile {
 
 export interface SnapshotFileOptions {
   readonly path: string;
-  /** The link's token: a snapshot holds vendors' secrets and is encrypted with a key that is made of it. */
+  /**
+   * The link's token: a snapshot holds vendors' secrets and is encrypted with a key that is made of
+   * it.
+   */
   readonly token: string;
   readonly holder: SnapshotHolder;
   readonly clock: Clock;
@@ -24,8 +30,9 @@ export interface SnapshotFileOptions {
 }
 
 /**
- * Applies the snapshot of the file to the holder, and from then on writes each snapshot of the holder into it, at most one
- * a second. Never rejects: a file that is damaged, or of another token, is ignored with a line in the log.
+ * Applies the snapshot of the file to the holder, and from then on writes each snapshot of the
+ * holder into it, at most one a second. Never rejects: a file that is damaged, or of another token,
+ * is ignored with a line in the log.
  */
 export async function openSnapshotFile(options: SnapshotFileOptions): Promise<SnapshotFile> {
   const { holder, clock, log, path } = options;
@@ -71,7 +78,10 @@ function describeRevision(holder: SnapshotHolder): string {
   return `${holder.current.installationId}/${holder.current.revision}`;
 }
 
-/** `MAGIC salt nonce ciphertext tag`; the ciphertext is that of a SnapshotPart. A salt each time makes each key new. */
+/**
+ * `MAGIC salt nonce ciphertext tag`; the ciphertext is that of a SnapshotPart. A salt each time
+ * makes each key new.
+ */
 const MAGIC = Buffer.from("weir snapshot 1\n");
 const SALT_BYTES = 32;
 const NONCE_BYTES = 12;
@@ -134,8 +144,9 @@ async function writeSnapshot(path: string, token: string, change: SnapshotChange
 }
 
 /**
- * Slice by slice, with a turn of the event loop between: a large installation takes a while, and requests pass meanwhile.
- * Encoded messages that follow each other are one message to protobuf, so the slices need no frame.
+ * Slice by slice, with a turn of the event loop between: a large installation takes a while, and
+ * requests pass meanwhile. Encoded messages that follow each other are one message to protobuf, so
+ * the slices need no frame.
  */
 async function writeEncrypted(
   file: FileHandle,

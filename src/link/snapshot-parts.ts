@@ -3,7 +3,10 @@ import { type Resource, ResourceSchema } from "../../gen/weir/admin/v1/admin_ser
 import type { SnapshotPart } from "../../gen/weir/link/v1/link_service_pb.ts";
 import type { SnapshotChange } from "../mesh/snapshot.ts";
 
-/** Most bytes of one part, but for a resource that is larger by itself: what is decoded at once holds up requests. */
+/**
+ * Most bytes of one part, but for a resource that is larger by itself: what is decoded at once
+ * holds up requests.
+ */
 const PART_BYTES_MAX = 256 * 1024;
 const PART_DELETIONS_MAX = 5000;
 
@@ -33,7 +36,10 @@ export function* splitChange(change: SnapshotChange): Generator<SnapshotPart> {
 
 /** Puts parts together again. */
 export interface ChangeAssembler {
-  /** The change, with its last part; undefined before. A part of another change drops what has come of the one before. */
+  /**
+   * The change, with its last part; undefined before. A part of another change drops what has come
+   * of the one before.
+   */
   add(part: SnapshotPart): SnapshotChange | undefined;
 }
 

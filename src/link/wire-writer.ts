@@ -1,6 +1,7 @@
 /**
- * Writes protobuf's wire format into one buffer that grows and is used again. The generated encoder walks descriptors and
- * allocates for each field (10 µs for a request's record); this one is for the single message that each request writes.
+ * Writes protobuf's wire format into one buffer that grows and is used again. The generated encoder
+ * walks descriptors and allocates for each field (10 µs for a request's record); this one is for
+ * the single message that each request writes.
  */
 export class WireWriter {
   #buffer: Buffer;
@@ -74,7 +75,10 @@ export class WireWriter {
     return this.#length;
   }
 
-  /** Ends a message that began at `start`. One byte was left for its length; a longer one is made room for. */
+  /**
+   * Ends a message that began at `start`. One byte was left for its length; a longer one is made
+   * room for.
+   */
   end(start: number): void {
     const size = this.#length - start;
     if (size < 0x80) {

@@ -49,7 +49,8 @@ export class ChatReading implements AnswerReading<UpstreamEnd> {
 
   /**
    * An estimate for an answer that nobody counted, be it that it broke off or that the upstream
-   * does not count. A whole answer that broke off is estimated like a stream of which nothing was seen.
+   * does not count. A whole answer that broke off is estimated like a stream of which nothing was
+   * seen.
    */
   partialUsage(): Usage {
     if (this.#reader !== undefined) return this.#reader.partialUsage();

@@ -14,7 +14,19 @@ async function appendForever(lane: number): Promise<never> {
   for (let n = 0; ; n += 1) {
     const id = `${prefix}-${lane}-${n}`;
     await store.appendRecords([createRecordAt(id, n, { labels: { lane: String(lane) } })]);
-    writeSync(1, `${id}\n`);
+    print(`${id}\n`);
+  }
+}
+
+/** At once, so that nothing that was acknowledged is lost with this process; a full pipe is waited for. */
+function print(line: string): void {
+  for (;;) {
+    try {
+      writeSync(1, line);
+      return;
+    } catch (error) {
+      if (!(error instanceof Error && "code" in error && error.code === "EAGAIN")) throw error;
+    }
   }
 }
 
