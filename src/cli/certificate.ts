@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { createSecureContext } from "node:tls";
 import type { PortCertificate } from "../ingress/port.ts";
 import type { OptionSpecs } from "./read-options.ts";
 import { UsageError } from "./usage-error.ts";
@@ -14,8 +15,8 @@ export const certificateOptions: OptionSpecs = {
 };
 
 /**
- * Reads the files that the options name. Throws UsageError for half a pair and for files that
- * cannot be read.
+ * Reads the files that the options name. Throws UsageError for half a pair, for files that
+ * cannot be read, and for what is no pair.
  */
 export function readCertificate(
   cert: string | undefined,
@@ -25,7 +26,14 @@ export function readCertificate(
   if (cert === undefined || key === undefined) {
     throw new UsageError("give both --tls-cert and --tls-key, or neither");
   }
-  return { cert: readPem("--tls-cert", cert), key: readPem("--tls-key", key) };
+  const pair = { cert: readPem("--tls-cert", cert), key: readPem("--tls-key", key) };
+  try {
+    createSecureContext(pair);
+  } catch (error) {
+    const fault = error instanceof Error ? error.message : String(error);
+    throw new UsageError(`${cert} and ${key} are no certificate and its key, in PEM: ${fault}`);
+  }
+  return pair;
 }
 
 /** Reads a file in PEM that an option names. Throws UsageError when it cannot be read. */
