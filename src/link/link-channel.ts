@@ -1,11 +1,15 @@
+import { isIP } from "node:net";
+import { checkServerIdentity } from "node:tls";
 import { fromBinary } from "@bufbuild/protobuf";
 import {
   Client,
   type ClientDuplexStream,
+  type ClientOptions,
   credentials,
   Metadata,
   type ServiceError,
   status,
+  type VerifyOptions,
 } from "@grpc/grpc-js";
 import {
   type ConnectResponse,
@@ -48,7 +52,10 @@ export interface LinkTls {
 
 /** Opens a connection. It never throws: what goes wrong is told to `ended`. */
 export function openChannel(options: LinkChannelOptions): LinkChannel {
-  const client = new Client(options.address, createCredentials(options.tls), channelOptions);
+  const client = new Client(options.address, createCredentials(options.address, options.tls), {
+    ...channelOptions,
+    ...(options.tls === undefined ? {} : nameServer(options.address)),
+  });
   const metadata = new Metadata();
   metadata.set("authorization", `Bearer ${options.token}`);
   const stream: ClientDuplexStream<Uint8Array, ConnectResponse> = client.makeBidiStreamRequest(
@@ -101,9 +108,29 @@ const channelOptions = {
   "grpc.enable_http_proxy": 0,
 };
 
-function createCredentials(tls: LinkTls | undefined) {
+function createCredentials(address: string, tls: LinkTls | undefined) {
   if (tls === undefined) return credentials.createInsecure();
-  return credentials.createSsl(tls.ca ?? null, tls.key ?? null, tls.cert ?? null);
+  const ip = readIpAddress(address);
+  const verify: VerifyOptions =
+    ip === undefined
+      ? {}
+      : { checkServerIdentity: (_, certificate) => checkServerIdentity(ip, certificate) };
+  return credentials.createSsl(tls.ca ?? null, tls.key ?? null, tls.cert ?? null, verify);
+}
+
+/**
+ * TLS asks for a server by name, and Node refuses an address there, which grpc-js would give. The
+ * certificate is still checked for the address.
+ */
+function nameServer(address: string): ClientOptions {
+  if (readIpAddress(address) === undefined) return {};
+  return { "grpc.ssl_target_name_override": "localhost" };
+}
+
+/** The host of `HOST:PORT` when it is an address and no name. */
+function readIpAddress(address: string): string | undefined {
+  const host = address.slice(0, address.lastIndexOf(":")).replace(/^\[|\]$/g, "");
+  return isIP(host) === 0 ? undefined : host;
 }
 
 function describeError(error: ServiceError): string {
