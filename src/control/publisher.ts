@@ -13,7 +13,10 @@ import type { World, WorldKeeper } from "./world.ts";
 
 /** A longer difference is not worth it: then everything is sent. */
 const DELTA_MAX = 5000;
-/** How often the store is asked whether another instance has written. */
+/**
+ * How often the store is asked whether another instance has written, also where it tells by itself:
+ * some way to a database may swallow what it tells.
+ */
 const POLL_MS = 1000;
 
 /** Publishes what was written, and takes records in. */
@@ -45,18 +48,32 @@ export function createPublisher(context: PublisherContext): Publisher {
     published = revision;
     for (const listener of listeners) listener(revision);
   };
-  let polling = false;
-  const poll = clock.every(POLL_MS, () => {
-    if (polling) return;
-    polling = true;
+  let looking = false;
+  let again = false;
+  let fault = "";
+  const tell = (text: string): void => {
+    // Once for a store that is away, however often it is asked.
+    if (text !== fault && text !== "") onFault(text);
+    fault = text;
+  };
+  const look = (): void => {
+    again = looking;
+    if (looking) return;
+    looking = true;
     keeper
       .refresh()
-      .then((world) => committed(world.revision))
-      .catch((error: unknown) => onFault(`The store cannot be read: ${String(error)}`))
+      .then((world) => {
+        tell("");
+        committed(world.revision);
+      })
+      .catch((error: unknown) => tell(`The store cannot be read: ${String(error)}`))
       .finally(() => {
-        polling = false;
+        looking = false;
+        if (again) look();
       });
-  });
+  };
+  const poll = clock.every(POLL_MS, look);
+  const stopListening = store.onCommit?.(look);
 
   const hub: Hub = {
     installationId,
@@ -84,6 +101,8 @@ export function createPublisher(context: PublisherContext): Publisher {
     committed,
     close: () => {
       poll.cancel();
+      stopListening?.();
+      again = false;
       listeners.clear();
     },
   };

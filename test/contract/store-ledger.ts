@@ -56,8 +56,26 @@ export function describeLedger(createFixture: () => Promise<StoreFixture>): void
       const batch = Array.from({ length: 30 }, (_, n) =>
         createRecordAt(`many-${n}`, 5_000 + n, { team: "teams/many" }),
       );
-      await Promise.all(Array.from({ length: 8 }, () => store().appendRecords(batch)));
+      // In both directions, as two proxies of one journal might: neither may wait for the other.
+      const batches = Array.from({ length: 8 }, (_, n) => (n % 2 ? batch : batch.toReversed()));
+      await Promise.all(batches.map((each) => store().appendRecords(each)));
       expect(await store().recentRecords(filter, 1_000)).toHaveLength(30);
+    });
+
+    it("takes text that an engine may not hold as it is, and finds it again", async () => {
+      const hostile = "a\0b'\\$1\u{10FFFF}";
+      const record = createRecordAt("hos\0tile", 5_000, {
+        team: "teams/hostile",
+        key: hostile,
+        modelAsked: hostile,
+        labels: { app: hostile },
+        errorReason: hostile,
+      });
+      await store().appendRecords([record]);
+      expect(await store().getRecord("hos\0tile")).toEqual(record);
+      const filter = { ...everything, labels: { app: hostile }, models: [hostile] };
+      expect(await store().recentRecords(filter, 10)).toEqual([record]);
+      expect((await store().lastUsed([hostile])).size).toBe(1);
     });
 
     it("takes an empty batch", async () => {
