@@ -65,7 +65,7 @@ export function runBounded(command: Command, options: CommandOptions): Promise<C
   });
 }
 
-/** Fetches something pinned. Throws Absent when that fails, for want of the tool or of its registry. */
+/** Fetches something pinned. Throws Absent when that fails, as without its registry. */
 export async function fetchBy(command: Command, options: Partial<CommandOptions> = {}) {
   const { code, output } = await runBounded(command, { timeoutMs: FETCH_MS, ...options });
   if (code !== 0) throw new Absent(`\`${command.join(" ")}\` failed: ${cutLines(output)}`);

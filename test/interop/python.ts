@@ -32,7 +32,7 @@ async function generateAdmin(workplace: string, bin: string): Promise<void> {
   await buildBy([...protoc, "-I", "proto", ...outs, ...files]);
 }
 
-/** The directory of a Python that has all that is pinned. Throws Absent without Python or its registry. */
+/** Where a Python is that has all that is pinned. Throws Absent without Python or its registry. */
 export async function findPythonBin(): Promise<string> {
   const version = await findTool("python3", "--version");
   const directory = await useCache(

@@ -1,7 +1,7 @@
 /**
- * Foreign toolchains talk to a running Weir: `node test/interop/run.ts [SUITE…]`. Each generates its
- * client from `proto/` as the README says. A suite whose toolchain is absent is skipped, but fails
- * when it was named. Closes with `N passed, N failed, N skipped`.
+ * Foreign toolchains talk to a running Weir: `node test/interop/run.ts [SUITE…]`. Each generates
+ * its client from `proto/` as the README says. A suite whose toolchain is absent is skipped, but
+ * fails when it was named. Closes with `N passed, N failed, N skipped`.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,11 +10,12 @@ import { runBounded } from "./bounded.ts";
 import { go } from "./go.ts";
 import { java } from "./java.ts";
 import { python } from "./python.ts";
+import { rust } from "./rust.ts";
 import { type StartedWeir, startWeir } from "./start-weir.ts";
 import { Absent, type Program, type Suite } from "./suite.ts";
 
 const PROGRAM_MS = 180_000;
-const suites: readonly Suite[] = [python, go, java];
+const suites: readonly Suite[] = [python, go, java, rust];
 
 const named = process.argv.slice(2);
 const unknown = named.filter((name) => !suites.some((suite) => suite.name === name));

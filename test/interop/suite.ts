@@ -2,9 +2,9 @@
 export interface Suite {
   readonly name: string;
   /**
-   * Fetches what is pinned and builds the programs in `workplace`, an empty directory. Throws Absent
-   * when this machine lacks the toolchain or its registry, and any other error when Weir's own
-   * material does not generate or compile.
+   * Fetches what is pinned and builds the programs in `workplace`, an empty directory. Throws
+   * Absent when this machine lacks the toolchain or its registry, and any other error when Weir's
+   * own material does not generate or compile.
    */
   build(workplace: string): Promise<readonly Program[]>;
 }

@@ -1,4 +1,4 @@
-"""What the programs of this folder share: where Weir is, and one line for each fact, `ok` or `FAIL`."""
+"""What the programs here share: where Weir is, and one line a fact, `ok` or `FAIL`."""
 
 import os
 import sys

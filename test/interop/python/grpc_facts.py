@@ -76,7 +76,8 @@ def _():
     schema = '{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}'
     function = chat_pb2.FunctionTool(name="weather", parameters_schema=schema)
     answer = create(make_chat(model="sim/tools", tools=[chat_pb2.Tool(function=function)]))
-    calls = [part.tool_call for part in answer.choices[0].message.parts if part.HasField("tool_call")]
+    parts = answer.choices[0].message.parts
+    calls = [part.tool_call for part in parts if part.HasField("tool_call")]
     same([call.name for call in calls], ["weather"])
     holds('"city"' in calls[0].arguments, calls[0].arguments)
 
