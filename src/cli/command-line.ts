@@ -22,6 +22,7 @@ const commands: Readonly<Record<string, () => Promise<{ readonly command: Comman
   revisions: () => import("./revisions.ts"),
   rollback: () => import("./rollback.ts"),
   doctor: () => import("./doctor.ts"),
+  db: () => import("./db.ts"),
 };
 
 /**

@@ -1,5 +1,4 @@
 import { mkdirSync } from "node:fs";
-import { join } from "node:path";
 import type { ConnectRouter } from "@connectrpc/connect";
 import { compressionGzip, connectNodeAdapter } from "@connectrpc/connect-node";
 import type { BootstrapReport } from "../control/bootstrap.ts";
@@ -11,10 +10,10 @@ import { createLinkService } from "../link/control-end.ts";
 import type { Clock } from "../mesh/clock.ts";
 import type { ProxyRegistry } from "../mesh/hub.ts";
 import type { LocalEngine } from "../providers/find-local-engines.ts";
-import { openSqliteStore } from "../store/sqlite-store.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { Address } from "./address.ts";
 import type { Environment } from "./command.ts";
+import { openStore } from "./open-store.ts";
 
 /**
  * A link message carries at most a batch of records or a part of a snapshot; both ends cut far
@@ -22,11 +21,17 @@ import type { Environment } from "./command.ts";
  */
 const MESSAGE_BYTES_MAX = 64 * 1024 * 1024;
 
+const OWN_SECRET_KEY =
+  "secrets are sealed by the file secret.key of this data directory: to run more than one control " +
+  "process on this database, give all of them the same WEIR_SECRET_KEY";
+
 /** What a control process is started with. */
 export interface ControlPlan {
   readonly listen: Address;
   readonly tls: PortCertificate | undefined;
   readonly dataDir: string;
+  /** A Postgres, which other control processes may share; undefined means a file of its own. */
+  readonly databaseUrl: string | undefined;
   readonly token: string;
   /** Looks for engines on this machine; asked at the first start only. */
   findEngines(): Promise<readonly LocalEngine[]>;
@@ -47,7 +52,10 @@ export interface RunningControl {
 export async function startControl(plan: ControlPlan): Promise<RunningControl> {
   const { clock, log, dataDir } = plan;
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-  const store = await openSqliteStore({ path: join(dataDir, "weir.db"), clock });
+  const store = await openStore(plan);
+  if (plan.databaseUrl !== undefined && !plan.env.WEIR_SECRET_KEY) {
+    log.warn({ dataDir }, OWN_SECRET_KEY);
+  }
   const applied = await store.migrate();
   if (applied.length > 0) log.info({ versions: applied }, "schema brought up to date");
   // The control plane waits for confirmations of the link, and the link reads from the control

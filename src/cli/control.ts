@@ -8,6 +8,7 @@ import { addressSchema, formatAddress, isLoopback, reachableAddress } from "./ad
 import { certificateOptions, readCertificate } from "./certificate.ts";
 import type { Command } from "./command.ts";
 import { startControl } from "./compose-control.ts";
+import { databaseUrlOption, databaseUrlSchema } from "./database-url.ts";
 import { keepSecret } from "./kept-secret.ts";
 import { type OptionSpecs, readOptions } from "./read-options.ts";
 import { begin } from "./start-fault.ts";
@@ -25,6 +26,7 @@ const options: OptionSpecs = {
     help: "where everything is kept; default .weir",
     env: "WEIR_DATA_DIR",
   },
+  "database-url": databaseUrlOption,
   "link-token": {
     value: "TOKEN",
     help: "credential that proxies must show; required beyond this machine",
@@ -38,6 +40,7 @@ const options: OptionSpecs = {
 const schema = z.object({
   listen: addressSchema.default({ host: "127.0.0.1", port: 8079 }),
   "data-dir": z.string().min(1).default(".weir"),
+  "database-url": databaseUrlSchema.optional(),
   "link-token": z.string().min(32, "write at least 32 characters").optional(),
   "tls-cert": z.string().optional(),
   "tls-key": z.string().optional(),
@@ -68,6 +71,7 @@ export const command: Command = {
         listen: given.listen,
         tls: readCertificate(given["tls-cert"], given["tls-key"]),
         dataDir,
+        databaseUrl: given["database-url"],
         token: given["link-token"] ?? keepSecret(join(dataDir, "link.token")),
         findEngines: () => findLocalEngines({ clock: systemClock, ownPorts: [front.port] }),
         clock: systemClock,

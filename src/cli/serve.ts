@@ -8,6 +8,7 @@ import { createLog, type Log } from "../telemetry/log.ts";
 import { type Address, addressSchema, formatAddress } from "./address.ts";
 import { certificateOptions, readCertificate } from "./certificate.ts";
 import type { Command, Environment } from "./command.ts";
+import { databaseUrlOption, databaseUrlSchema } from "./database-url.ts";
 import { keepSecret } from "./kept-secret.ts";
 import { type OptionSpecs, readOptions } from "./read-options.ts";
 import { begin } from "./start-fault.ts";
@@ -26,6 +27,7 @@ const options: OptionSpecs = {
     help: "where everything is kept; default .weir",
     env: "WEIR_DATA_DIR",
   },
+  "database-url": databaseUrlOption,
   workers: {
     value: "N",
     help: "proxy processes that share the port; default 1",
@@ -47,6 +49,7 @@ const options: OptionSpecs = {
 const schema = z.object({
   listen: addressSchema.default({ host: "127.0.0.1", port: 8080 }),
   "data-dir": z.string().min(1).default(".weir"),
+  "database-url": databaseUrlSchema.optional(),
   workers: z.coerce.number().int().min(1).max(256).default(1),
   "control-listen": addressSchema.optional(),
   "link-token": z.string().min(32, "write at least 32 characters").optional(),
@@ -87,6 +90,7 @@ export const command: Command = {
 
 /**
  * Children get their certificates by flags; the link between them stays in clear, on this machine.
+ * The way to the database is for the control process alone.
  */
 function createChildEnvironment(env: Environment, token: string): Environment {
   return {
@@ -95,6 +99,7 @@ function createChildEnvironment(env: Environment, token: string): Environment {
     WEIR_TLS_CERT: undefined,
     WEIR_TLS_KEY: undefined,
     WEIR_CONTROL_CA: undefined,
+    WEIR_DATABASE_URL: undefined,
   };
 }
 
@@ -148,7 +153,13 @@ function startControl({ given, listen, control, env, log }: ServePlan, hooks: Ho
     ...(given["tls-cert"] === undefined ? [] : ["--front-tls"]),
   ];
   return new Supervised(
-    { name: "control", args: [script, ...args], env, onRefusal: hooks.refuse },
+    {
+      name: "control",
+      args: [script, ...args],
+      // Not by a flag: everybody on this machine may read those.
+      env: { ...env, WEIR_DATABASE_URL: given["database-url"] },
+      onRefusal: hooks.refuse,
+    },
     holdingClock,
     log,
   );

@@ -104,12 +104,9 @@ const advice: ReadonlyMap<string, Advice> = new Map<string, Advice>([
       "or look for what it is busy with.",
   ],
   ["55P03", (label) => `The store ${label} is locked: stop what holds it, then try again.`],
-  [
-    "25006",
-    (label) =>
-      `The store ${label} takes no writes: it is a replica or read-only. Name the primary in ` +
-      "the address.",
-  ],
+  ["25006", readOnly],
+  // A replica does not even begin a transaction that may write.
+  ["0A000", readOnly],
   ["40001", collided],
   ["40P01", collided],
 ]);
@@ -134,6 +131,13 @@ const adviceByClass: ReadonlyMap<string, Advice> = new Map<string, Advice>([
       "backup if its files are damaged.",
   ],
 ]);
+
+function readOnly(label: string): string {
+  return (
+    `The store ${label} takes no writes: it is a replica or read-only. Name the primary in the ` +
+    "address."
+  );
+}
 
 function collided(label: string): string {
   return `Too many write to the store ${label} at once: try again in a moment. Nothing was written.`;

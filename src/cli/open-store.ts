@@ -1,0 +1,24 @@
+import { join } from "node:path";
+import type { Clock } from "../mesh/clock.ts";
+import { openPostgresStore } from "../store/postgres-store.ts";
+import type { SqlStore } from "../store/sql-store.ts";
+import { openSqliteStore } from "../store/sqlite-store.ts";
+
+/** Where a control process keeps everything. */
+export interface StorePlan {
+  /** A Postgres; undefined means a SQLite file in the data directory. */
+  readonly databaseUrl: string | undefined;
+  readonly dataDir: string;
+  readonly clock: Clock;
+}
+
+/** Opens the store, not migrated. Rejects with StoreError. */
+export function openStore({ databaseUrl, dataDir, clock }: StorePlan): Promise<SqlStore> {
+  if (databaseUrl !== undefined) return openPostgresStore({ url: databaseUrl, clock });
+  return openSqliteStore({ path: storeFile(dataDir), clock });
+}
+
+/** The SQLite file of a data directory. */
+export function storeFile(dataDir: string): string {
+  return join(dataDir, "weir.db");
+}
