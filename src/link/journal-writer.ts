@@ -37,6 +37,7 @@ export class JournalWriter {
   #busySinceMs: number | undefined;
   #scheduled = false;
   #lastFlushMs = Number.NEGATIVE_INFINITY;
+  #lastRecords = 0;
   #lastProbeMs = 0;
   #unsynced = false;
   #syncing: Promise<void> | undefined;
@@ -108,20 +109,22 @@ export class JournalWriter {
   }
 
   /**
-   * At once when the last write is some time ago, else so that there are at most a thousand a
-   * second. All that ends in the same turn of the event loop goes together.
+   * At once when the last write is some time ago, else so that there are few writes a second: each
+   * costs as much as thirty records. All that ends in the same turn of the event loop goes together.
    */
   #schedule(): void {
     this.#scheduled = true;
     const { clock } = this.#options;
-    if (clock.now() - this.#lastFlushMs >= GATHER_MS) setImmediate(this.#flushGathered);
-    else clock.after(GATHER_MS, this.#flushGathered);
+    const gatherMs = this.#lastRecords >= BUSY_RECORDS ? BUSY_GATHER_MS : GATHER_MS;
+    if (clock.now() - this.#lastFlushMs >= gatherMs) setImmediate(this.#flushGathered);
+    else clock.after(gatherMs, this.#flushGathered);
   }
 
   #flush(): void {
     this.#scheduled = false;
     if (this.#gathered.records === 0) return;
     this.#lastFlushMs = this.#options.clock.now();
+    this.#lastRecords = this.#gathered.records;
     if (this.#failure !== undefined) this.#keepInMemory(this.#takeGathered());
     else if (this.#busySinceMs === undefined) this.#write();
   }
@@ -304,6 +307,9 @@ interface OpenFile {
 }
 
 const GATHER_MS = 1;
+/** Beyond some thousand requests a second, so that what is won is more than what is waited. */
+const BUSY_RECORDS = 4;
+const BUSY_GATHER_MS = 3;
 const TICK_MS = 250;
 const LATE_MS = 1000;
 const PROBE_MS = 1000;
