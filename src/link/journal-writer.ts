@@ -20,7 +20,10 @@ export interface JournalWriterOptions {
 
 /**
  * Writes records in groups, one disk operation at a time: what comes while one is under way is
- * gathered for the next.
+ * gathered for the next. All that ends in one turn of the event loop is one group, written at the
+ * turn's end: the system takes it into its memory in microseconds, where a thread's round trip costs
+ * twenty. A disk that once takes longer is written to from a thread for a while, so that it cannot
+ * hold up the loop again and again.
  *
  * It is in one of three states. *Writing*: there is a file, and `note` waits for the kernel to take
  * the bytes. *Failing*: the disk refused; records go to memory at once, and a new file is tried
@@ -40,6 +43,8 @@ export class JournalWriter {
   #lastRecords = 0;
   #lastProbeMs = 0;
   #unsynced = false;
+  /** Until then the disk is not trusted to be quick. */
+  #patientUntilMs = Number.NEGATIVE_INFINITY;
   #syncing: Promise<void> | undefined;
   readonly #flushGathered = () => this.#flush();
   readonly #ticker: Timer;
@@ -109,11 +114,15 @@ export class JournalWriter {
   }
 
   /**
-   * At once when the last write is some time ago, else so that there are few writes a second: each
-   * costs as much as thirty records. All that ends in the same turn of the event loop goes together.
+   * At the end of this turn; from a thread, where a write costs as much as thirty records, so that
+   * there are few writes a second.
    */
   #schedule(): void {
     this.#scheduled = true;
+    if (this.#isQuick()) {
+      setImmediate(this.#flushGathered);
+      return;
+    }
     const { clock } = this.#options;
     const gatherMs = this.#lastRecords >= BUSY_RECORDS ? BUSY_GATHER_MS : GATHER_MS;
     if (clock.now() - this.#lastFlushMs >= gatherMs) setImmediate(this.#flushGathered);
@@ -137,7 +146,7 @@ export class JournalWriter {
     this.#underWay = group;
     const carried = this.#options.segments.memorySegments();
     const bytes = joinCarried(carried, group.writer.bytes);
-    this.#writeAll(file, bytes, (error) => {
+    const done = (error: Error | null) => {
       this.#underWay = undefined;
       if (error === null) {
         file.segment.size += bytes.length;
@@ -150,7 +159,41 @@ export class JournalWriter {
         if (!group.released) this.#keepInMemory(group);
       }
       this.#afterWrite(file);
-    });
+    };
+    if (this.#isQuick()) this.#writeAllNow(file, bytes, done);
+    else this.#writeAll(file, bytes, done);
+  }
+
+  #isQuick(): boolean {
+    const { clock, disk } = this.#options;
+    return disk.writeNow !== undefined && clock.now() >= this.#patientUntilMs;
+  }
+
+  /** Writes within this turn, and remembers when that took too long. */
+  #writeAllNow(file: OpenFile, bytes: Buffer, done: (error: Error | null) => void): void {
+    const { clock, disk, log } = this.#options;
+    const begunMs = clock.now();
+    try {
+      let written = 0;
+      while (written < bytes.length) {
+        const rest = bytes.subarray(written);
+        const taken = disk.writeNow?.(file.handle, rest, file.segment.size + written) ?? 0;
+        if (taken === 0) throw new Error("the disk took nothing");
+        written += taken;
+      }
+    } catch (thrown) {
+      done(thrown instanceof Error ? thrown : new Error(String(thrown)));
+      return;
+    }
+    const tookMs = clock.now() - begunMs;
+    if (tookMs > SLOW_MS) {
+      this.#patientUntilMs = begunMs + tookMs + PATIENCE_MS;
+      log.warn(
+        { tookMs },
+        "the journal's disk is slow; it is written to from a thread for a while",
+      );
+    }
+    done(null);
   }
 
   /** A disk that is nearly full takes a part and refuses the rest. */
@@ -306,6 +349,9 @@ interface OpenFile {
   doubtful: boolean;
 }
 
+/** A write within a turn that takes longer was no matter of the system's memory alone. */
+const SLOW_MS = 20;
+const PATIENCE_MS = 60_000;
 const GATHER_MS = 1;
 /** Beyond some thousand requests a second, so that what is won is more than what is waited. */
 const BUSY_RECORDS = 4;
