@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { Agent, type Dispatcher } from "undici";
+import { models } from "./upstream-bytes.ts";
 
 /** A question, as both RPC libraries decode it: as much of `weir.v1.Chat` as the bench's own request sets. */
 export interface ForwardChat {
@@ -37,17 +38,18 @@ export class Forwarder {
 
   create(chat: ForwardChat): Promise<ForwardAnswer> {
     return new Promise((resolve, reject) => {
-      this.#dispatch(writeBody(chat, false), new WholeAnswer(resolve, reject));
+      this.#dispatch(chat, false, new WholeAnswer(resolve, reject));
     });
   }
 
   stream(chat: ForwardChat, sink: ForwardSink): void {
-    this.#dispatch(writeBody(chat, true), new StreamedAnswer(sink));
+    this.#dispatch(chat, true, new StreamedAnswer(sink));
   }
 
-  #dispatch(body: string, handler: Dispatcher.DispatchHandler): void {
+  #dispatch(chat: ForwardChat, stream: boolean, handler: Dispatcher.DispatchHandler): void {
     const headers = { "content-type": "application/json" };
-    const path = "/v1/chat/completions";
+    const path = `${chat.model === models.paced ? "/paced" : ""}/v1/chat/completions`;
+    const body = writeBody(chat, stream);
     this.#agent.dispatch({ origin: this.#origin, path, method: "POST", headers, body }, handler);
   }
 }

@@ -4,7 +4,7 @@ import type { LoadResult, LoadSpec } from "./load-spec.ts";
 import { isGrpc, listCredentialFields, type Question, writeQuestion } from "./requests.ts";
 import type { RunningServer } from "./servers.ts";
 import type { Trial } from "./trials.ts";
-import { models } from "./weir-under-test.ts";
+import { models } from "./upstream-bytes.ts";
 
 /** How a load is run. */
 export interface LoadOptions {

@@ -67,7 +67,7 @@ function encodeGrpc({ model }: Question): Buffer {
 }
 
 function encodeHttp1(question: Question): Buffer {
-  const body = Buffer.from(writeBody(question));
+  const body = Buffer.from(writeBody(question.form, question.model));
   const fields = {
     host: `127.0.0.1:${question.port}`,
     "user-agent": "weir-bench",
@@ -82,7 +82,8 @@ function encodeHttp1(question: Question): Buffer {
   return Buffer.concat([Buffer.from(head), body]);
 }
 
-function writeBody({ form, model }: Question): string {
+/** The JSON body of a question that is not asked over gRPC. */
+export function writeBody(form: QuestionForm, model: string): string {
   if (form === "connect") {
     const request = create(CreateChatRequestSchema, { chat: createChat(model) });
     return toJsonString(CreateChatRequestSchema, request);

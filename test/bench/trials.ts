@@ -1,6 +1,6 @@
 import type { QuestionForm } from "./requests.ts";
 import type { ServerName } from "./servers.ts";
-import type { models } from "./weir-under-test.ts";
+import type { models } from "./upstream-bytes.ts";
 
 /** Parts of the bench that can be asked for alone. */
 export const groups = ["rest", "sse", "grpc", "connect", "latency", "memory", "workers"] as const;

@@ -4,6 +4,9 @@ export const STREAM_EVENTS = 68;
 /** Stands in the text of each event of content and nowhere else, so that a client can find the first one. */
 export const CONTENT_MARK = " zq";
 
+/** Models by how the upstream behaves: all at once, an event every ten milliseconds, a word and then nothing. */
+export const models = { plain: "bench/plain", paced: "bench/paced", hold: "bench/hold" } as const;
+
 const CONTENT_EVENTS = STREAM_EVENTS - 4;
 /** Characters of text an event, about four tokens. */
 const TEXT_LENGTH = 20;
@@ -70,6 +73,16 @@ export function createStreamHead(): Buffer {
 
 /** The events of a streamed answer, each in an HTTP chunk of its own; the last one ends the body too. */
 export function createStreamChunks(): Buffer[] {
+  const payloads = createStreamPayloads();
+  return payloads.map((payload, at) => {
+    const frame = `data: ${payload}\n\n`;
+    const last = at === payloads.length - 1;
+    return Buffer.from(`${frame.length.toString(16)}\r\n${frame}\r\n${last ? "0\r\n\r\n" : ""}`);
+  });
+}
+
+/** The data of each event. */
+export function createStreamPayloads(): string[] {
   const payloads = [
     createEvent([{ index: 0, delta: { role: "assistant", content: "" }, finish_reason: null }]),
   ];
@@ -80,11 +93,7 @@ export function createStreamChunks(): Buffer[] {
   payloads.push(createEvent([{ index: 0, delta: {}, finish_reason: "stop" }]));
   payloads.push(createEvent([], { usage: createUsage(CONTENT_EVENTS) }));
   payloads.push("[DONE]");
-  return payloads.map((payload, at) => {
-    const frame = `data: ${payload}\n\n`;
-    const last = at === payloads.length - 1;
-    return Buffer.from(`${frame.length.toString(16)}\r\n${frame}\r\n${last ? "0\r\n\r\n" : ""}`);
-  });
+  return payloads;
 }
 
 function createEvent(choices: readonly object[], more: object = {}): string {

@@ -5,14 +5,12 @@ import { request } from "undici";
 import { AdminService } from "../../gen/weir/admin/v1/admin_service_pb.ts";
 import { BenchProcess, mockCore } from "./bench-process.ts";
 import { findFreePort } from "./free-port.ts";
+import { models } from "./upstream-bytes.ts";
 
 /** The key that the bench asks models with. */
 export const BENCH_KEY = `wk_${"bench".repeat(8)}`;
 const ADMIN_KEY = `wk_${"admin".repeat(8)}`;
 const LINK_TOKEN = "bench-link-token-".repeat(3);
-
-/** Models by how the upstream behaves: all at once, an event every ten milliseconds, a word and then nothing. */
-export const models = { plain: "bench/plain", paced: "bench/paced", hold: "bench/hold" } as const;
 
 const START_SECONDS = 30;
 
