@@ -153,6 +153,29 @@ describe("onCommit()", () => {
     expect(heard).toEqual([1]);
   });
 
+  it("tells of them at once where the store does, even while it is looking already", async () => {
+    let listener = () => {};
+    let stopped = false;
+    Object.assign(store, {
+      onCommit: (told: () => void) => {
+        listener = told;
+        return () => {
+          stopped = true;
+        };
+      },
+    });
+    const other = await start();
+    const heard: number[] = [];
+    other.hub.onCommit((revision) => heard.push(revision));
+    await put("teams/a", "one");
+    listener();
+    await put("teams/a", "two");
+    listener();
+    await expect.poll(() => heard.at(-1)).toBe(2);
+    other.close();
+    expect(stopped).toBe(true);
+  });
+
   it("tells of the bootstrap at once", async () => {
     const heard: number[] = [];
     control.hub.onCommit((revision) => heard.push(revision));
