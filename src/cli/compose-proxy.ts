@@ -17,6 +17,8 @@ import type { Environment } from "./command.ts";
 import { composeHouse } from "./compose-house.ts";
 import { version } from "./version.ts";
 
+/** How soon a secret that was changed in its file is used. */
+const SECRETS_MS = 30_000;
 /** How long an administrator's request may go on while the proxy drains. */
 const RELAY_GRACE_MS = 2_000;
 
@@ -100,10 +102,12 @@ export async function startProxy(plan: ProxyPlan): Promise<RunningProxy> {
     log,
     ...(plan.controlCa === undefined ? {} : { tls: { ca: plan.controlCa } }),
   });
+  const secrets = clock.every(SECRETS_MS, () => holder.refreshSecrets());
   return {
     port,
     stop: async (graceMs) => {
       draining = true;
+      secrets.cancel();
       // Tails and other streams of administrators have no end of their own to wait for.
       const impatience = clock.after(RELAY_GRACE_MS, () => relay.close());
       await port.drain(graceMs);
