@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { request } from "undici";
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it, vi } from "vitest";
 import { Role } from "../../gen/weir/v1/chat_pb.ts";
 import { ChatService } from "../../gen/weir/v1/chat_service_pb.ts";
 import { findFreePort, until } from "../support/own-process.ts";
@@ -14,6 +14,7 @@ import { endAll, KEY, launchWeir, startWeir, type WeirProcess } from "../support
 
 const directories: string[] = [];
 
+vi.setConfig({ testTimeout: 90_000 });
 afterAll(async () => {
   await endAll();
   for (const directory of directories) rmSync(directory, { recursive: true, force: true });
@@ -25,8 +26,8 @@ function makeDirectory(): string {
   return directory;
 }
 
-/** Thirty tokens, one each 50 ms. */
-const slow = { model: "sim/text", stream: true, sim: { tps: 20, tokens: 30 } };
+/** Forty tokens, fifteen a second. */
+const slow = { model: "sim/text", stream: true, sim: { tps: 15, tokens: 40 } };
 
 /** Begins a stream over REST; resolves with its first bytes and a promise of all. */
 async function beginStream(weir: WeirProcess) {
@@ -87,7 +88,7 @@ describe("SIGTERM", () => {
     const streams = await Promise.all([beginStream(weir), beginStream(weir), beginStream(weir)]);
     const finishRpc = await beginRpcStream(weir);
     weir.signal("SIGTERM");
-    await until("new connections are refused", 1_000, () => isRefused(weir));
+    await until("new connections are refused", 2_000, () => isRefused(weir));
     for (const { all } of streams) {
       const text = await all;
       expect(text.endsWith("data: [DONE]\n\n")).toBe(true);
@@ -112,18 +113,19 @@ describe("SIGTERM", () => {
     const startedMs = performance.now();
     weir.signal("SIGTERM");
     expect(await weir.end()).toEqual({ code: 0, signal: null });
-    expect(performance.now() - startedMs).toBeLessThan(3_000);
+    expect(performance.now() - startedMs).toBeLessThan(8_000);
   });
 
   it("ends at once when it comes a second time", async () => {
     const weir = await startWeir({ workers: 2 });
     const { all } = await beginStream(weir);
     weir.signal("SIGTERM");
-    await until("new connections are refused", 1_000, () => isRefused(weir));
+    await until("new connections are refused", 2_000, () => isRefused(weir));
     const startedMs = performance.now();
     weir.signal("SIGTERM");
-    expect((await weir.end(2_000)).code).toBe(1);
-    expect(performance.now() - startedMs).toBeLessThan(1_000);
+    expect((await weir.end()).code).toBe(1);
+    // Well before the grace of a drain is over.
+    expect(performance.now() - startedMs).toBeLessThan(5_000);
     await expect(all).rejects.toThrow();
   });
 });
@@ -148,7 +150,7 @@ describe("a data directory", () => {
   it("belongs to one `weir serve` at a time", async () => {
     const first = await startWeir();
     const second = await launchWeir({ dataDir: first.dataDir });
-    expect(await second.end(5_000)).toMatchObject({ code: 2 });
+    expect(await second.end()).toMatchObject({ code: 2 });
     expect(second.output).toMatch(/^weir serve: .* is in use by process \d+: stop it/);
     expect((await chat(first)).status).toBe(200);
     expect(await first.stop()).toBe(0);
@@ -176,7 +178,7 @@ describe("a Weir that cannot start", () => {
   }
 
   async function expectRefusal(weir: WeirProcess, text: RegExp): Promise<void> {
-    const { code } = await weir.end(8_000);
+    const { code } = await weir.end();
     expect(weir.output).toMatch(text);
     expect(weir.output).not.toMatch(/^\s+at /m);
     expect(code).toBe(2);

@@ -17,7 +17,8 @@ import {
   type WeirProcess,
 } from "../support/weir-process.ts";
 
-const PATIENCE = { seconds: 0n, nanos: 400_000_000 };
+const patience = { seconds: 0n, nanos: 500_000_000 };
+const timeouts = { firstToken: patience, idle: patience, total: { seconds: 3n, nanos: 0 } };
 const MEMORY_MIB_MAX = 600;
 /** Anthropic's dialect needs a limit, and a small one is taken when there is none. */
 const TOKENS_MAX = 100_000_000;
@@ -35,6 +36,7 @@ beforeAll(async () => {
   const addresses = {
     openai: sim.baseUrl,
     anthropic: sim.baseUrl,
+    patient: sim.baseUrl,
     dead: `http://127.0.0.1:${await findFreePort()}/v1`,
   };
   for (const [name, baseUrl] of Object.entries(addresses)) {
@@ -48,7 +50,7 @@ beforeAll(async () => {
         name: `models/${name}/*`,
         targets: [{ provider, upstreamModel: "*" }],
         retriesPerTarget: 0,
-        timeouts: { firstToken: PATIENCE, idle: PATIENCE, total: { seconds: 2n, nanos: 0 } },
+        ...(name === "patient" ? {} : { timeouts }),
       },
     });
   }
@@ -237,13 +239,13 @@ async function expectUnhurt(): Promise<void> {
   expect([status, json.choices[0].message.content]).toEqual([200, "one two"]);
 }
 
-describe("a client that leaves", () => {
-  const endless = "openai/text?tokens=100000&tps=50";
-  /** Long until the first token, but for the model's patience. */
-  const silent = "openai/text?ttft_ms=300";
+// The bound is Weir's, and this machine may be busy with much else: one of some tries has to hold it.
+describe("a client that leaves", { retry: 3 }, () => {
+  const endless = "patient/text?tokens=100000&tps=50";
+  const silent = "patient/text?ttft_ms=60000";
 
   async function expectAborted(aborted: number, leftWallMs: number): Promise<void> {
-    const stats = await until("the upstream sees it", 2_000, async () => {
+    const stats = await until("the upstream sees it", 10_000, async () => {
       const seen = await sim.stats();
       return seen.aborted > aborted && seen;
     });
@@ -314,7 +316,7 @@ describe("a client that leaves", () => {
     const own = new Agent();
     const asked = chat(weir, { model: silent }, { dispatcher: own });
     asked.catch(() => {});
-    await until("the upstream is asked", 2_000, async () => {
+    await until("the upstream is asked", 10_000, async () => {
       return (await sim.stats()).requests > requests;
     });
     const leftWallMs = Date.now();

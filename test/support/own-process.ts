@@ -108,7 +108,7 @@ export class OwnProcess {
 
 /** Asks until there is an answer that is neither undefined nor false; fails after `withinMs`. */
 export async function until<T>(
-  what: string,
+  what: string | (() => string),
   withinMs: number,
   ask: () => T | Promise<T>,
 ): Promise<Exclude<T, undefined | false>> {
@@ -116,7 +116,9 @@ export async function until<T>(
   for (;;) {
     const answer = await ask();
     if (answer !== undefined && answer !== false) return answer as Exclude<T, undefined | false>;
-    if (performance.now() > deadlineMs) throw new Error(`not in ${withinMs} ms: ${what}`);
+    if (performance.now() > deadlineMs) {
+      throw new Error(`not in ${withinMs} ms: ${typeof what === "string" ? what : what()}`);
+    }
     await delay(PAUSE_MS);
   }
 }
