@@ -92,7 +92,7 @@ describe.skipIf(noDatabases)(`weir db on Postgres${noDatabases ? ` (${noDatabase
     const after = await run("status", env);
     expect([after.code, after.out]).toEqual([0, expect.stringMatching(/Schema +2\n/)]);
     const shown = [before.out, after.out].join("");
-    expect(shown).not.toContain(new URL(url).password);
+    expect(shown).not.toContain(new URL(url).password || "@");
   });
 
   it("migrates once when several processes do so at the same time", async () => {
@@ -132,8 +132,9 @@ describe.skipIf(noDatabases)(`weir db on Postgres${noDatabases ? ` (${noDatabase
   it("says what to do when the database does not answer, without the password", async () => {
     const address = new URL(url);
     address.port = "1";
+    address.password = "top-secret";
     const { code, err } = await run("status", { WEIR_DATABASE_URL: address.href });
     expect([code, err]).toEqual([1, expect.stringMatching(/cannot be reached \(ECONNREFUSED\)/)]);
-    expect(err).not.toContain(address.password);
+    expect(err).not.toContain("top-secret");
   });
 });

@@ -231,7 +231,7 @@ describe.skipIf(noPostgres)(`Postgres that fails${noPostgres ? ` (${noPostgres})
       expect(failure).toBeInstanceOf(StoreError);
       expect(String(failure)).toMatch(text);
       expect(inspectAll(failure)).not.toContain("wrong-password");
-      expect(inspectAll(failure)).not.toContain("s%2Fe%23c");
+      expect(inspectAll(failure)).not.toMatch(/s%2Fe%23c|s\/e#c/);
     }
   });
 
