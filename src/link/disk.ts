@@ -10,9 +10,9 @@ export interface Disk {
   create(path: string): Promise<number>;
   write(file: number, bytes: Buffer, at: number, done: WriteDone): void;
   /**
-   * The same within this turn: returns how much was taken, or throws. A tenth of the cost, and nobody
-   * waits, as long as the disk only takes the bytes into the system's memory; undefined where that
-   * cannot be had.
+   * The same within this turn: returns how much was taken, or throws. A tenth of the cost, and
+   * nobody waits, as long as the disk only takes the bytes into the system's memory; undefined
+   * where that cannot be had.
    */
   writeNow?(file: number, bytes: Buffer, at: number): number;
   sync(file: number): Promise<void>;

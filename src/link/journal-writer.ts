@@ -21,9 +21,9 @@ export interface JournalWriterOptions {
 /**
  * Writes records in groups, one disk operation at a time: what comes while one is under way is
  * gathered for the next. All that ends in one turn of the event loop is one group, written at the
- * turn's end: the system takes it into its memory in microseconds, where a thread's round trip costs
- * twenty. A disk that once takes longer is written to from a thread for a while, so that it cannot
- * hold up the loop again and again.
+ * turn's end: the system takes it into its memory in microseconds, where a thread's round trip
+ * costs twenty. A disk that once takes longer is written to from a thread for a while, so that it
+ * cannot hold up the loop again and again.
  *
  * It is in one of three states. *Writing*: there is a file, and `note` waits for the kernel to take
  * the bytes. *Failing*: the disk refused; records go to memory at once, and a new file is tried

@@ -81,7 +81,9 @@ export class PostgresBackend implements SqlBackend {
     return this.transact(name, (session) => runOperation(session, name, input));
   }
 
-  /** Runs what an operation of this name may do, as that operation is run. Rejects with StoreError. */
+  /**
+   * Runs what an operation of this name may do, as that operation is run. Rejects with StoreError.
+   */
   transact<T>(name: OperationName, work: (session: SqlSession) => Promise<T>): Promise<T> {
     if (this.#closed) return Promise.reject(new StoreError("The store is closed."));
     const running = this.#gates[operationLanes[name]].run(() => this.#try(name, work));

@@ -5,6 +5,7 @@ import { sumInputTokens, sumOutputTokens } from "../../src/mesh/usage.ts";
 import {
   absent,
   answers,
+  completions,
   type Exchange,
   embeddings,
   faults,
@@ -14,7 +15,7 @@ import {
   RECORDED,
   streams,
 } from "../recorded/openai-exchanges.ts";
-import { ReplayUpstream } from "../support/replay-upstream.ts";
+import { type Replay, ReplayUpstream } from "../support/replay-upstream.ts";
 import { type Answer, post } from "../support/rest-calls.ts";
 import { endAll, startWeir, type WeirProcess } from "../support/weir-process.ts";
 
@@ -29,7 +30,7 @@ const sent: Array<{ requestId: string; usage: JsonValue; provider: string }> = [
 /** Streams in which the vendor told an error. */
 let broken = 0;
 
-const numbered = [...answers, ...streams, ...faults, ...embeddings];
+const numbered = [...answers, ...streams, ...faults, ...embeddings, ...completions];
 const modelOf = new Map(numbered.map((exchange, at) => [exchange, `recorded-${at}`]));
 
 async function begin(): Promise<void> {
@@ -59,7 +60,9 @@ async function begin(): Promise<void> {
       },
     });
   }
-  for (const [exchange, model] of modelOf) upstream.put(model, exchange);
+  for (const [exchange, model] of modelOf) {
+    upstream.put(model, completions.includes(exchange) ? tellAsChat(exchange) : exchange);
+  }
 }
 
 async function end(): Promise<void> {
@@ -93,6 +96,24 @@ function expectRequest(req: JsonObject): JsonObject {
   const { models: _, provider: _provider, reasoning, usage: _usage, ...rest } = req;
   const effort = field(reasoning, "effort");
   return effort === null ? rest : { ...rest, reasoning_effort: effort };
+}
+
+/** A recorded completion as an upstream of chats would answer. */
+function tellAsChat(exchange: Exchange): Replay {
+  const tell = (told: JsonObject, name: string): JsonObject => {
+    const list = Array.isArray(told.choices) ? told.choices : [];
+    const choices = list.map((choice, index) => ({
+      index,
+      [name]: { role: "assistant", content: field(choice, "text") },
+      finish_reason: field(choice, "finish_reason"),
+    }));
+    return { ...told, object: "chat.completion", choices };
+  };
+  if (!exchange.stream) {
+    return { ...exchange, res: JSON.stringify(tell(JSON.parse(exchange.res), "message")) };
+  }
+  const frames = listChunks(exchange.res).map((chunk) => JSON.stringify(tell(chunk, "delta")));
+  return { ...exchange, res: [...frames, "[DONE]"].map((data) => `data: ${data}\n\n`).join("") };
 }
 
 const suite = describe.skipIf(absent);
@@ -139,6 +160,19 @@ suite(`recorded OpenAI exchanges through Weir ${where}`, () => {
     sent.push({ requestId, usage: answer.json.usage ?? null, provider: exchange.provider });
   });
 
+  it.each(completions.map(label))("%s: an old completion is asked as a chat", async (_, each) => {
+    const model = modelOf.get(each) ?? "";
+    const body = { ...each.req, model: `${each.provider}/${model}` };
+    const { status, text } = await post(weir, "/v1/completions", body, { dispatcher });
+    expect(status).toBe(200);
+    const arrival = upstream.arrival(model);
+    expect(arrival?.path).toBe("/v1/chat/completions");
+    expect(arrival?.body.messages).toMatchObject([{ role: "user", content: each.req.prompt }]);
+    const got = each.stream ? listChunks(text) : [JSON.parse(text)];
+    const told = each.stream ? listChunks(each.res) : [JSON.parse(each.res)];
+    expect(addUp(got)).toEqual(addUp(told));
+  });
+
   it.each(faults.map(label))(
     "%s: the refusal is told in the vendor's words",
     async (_, exchange) => {
@@ -173,3 +207,14 @@ suite(`recorded OpenAI exchanges through Weir ${where}`, () => {
     expect(counted).toBeGreaterThan(200);
   });
 });
+
+/** What matters of a completion, whole or in pieces. */
+function addUp(pieces: readonly JsonObject[]): { text: string; finish: JsonValue } {
+  let text = "";
+  let finish: JsonValue = null;
+  for (const { choices } of pieces) {
+    text += field(choices, 0, "text") ?? "";
+    finish = field(choices, 0, "finish_reason") ?? finish;
+  }
+  return { text, finish };
+}

@@ -51,6 +51,10 @@ export const answers = chats.filter(
 );
 export const streams = chats.filter(({ status, stream }) => status === 200 && stream);
 export const faults = chats.filter(({ status }) => status >= 400);
+/** Of the time before chat. */
+export const completions = exchanges.filter(
+  ({ path, status }) => path === "/v1/completions" && status === 200,
+);
 export const embeddings = exchanges.filter(
   ({ path, status }) => path.endsWith("/embeddings") && status === 200,
 );
