@@ -305,11 +305,14 @@ describe("a provider's secret", () => {
     expect(files.some((path) => /proxies\/\d+\/journal\//.test(path))).toBe(true);
     for (const path of files) expectWithoutSecret(readFileSync(path), path);
     expectWithoutSecret(weir.output, "the log");
+    expect(weir.output, "no prompt is logged").not.toContain("one two");
   });
 
   function expectWithoutSecret(text: string | Buffer, where: string): void {
     for (const form of [
       SECRET,
+      KEY,
+      ADMIN_KEY,
       Buffer.from(SECRET).toString("base64").slice(0, -4),
       Buffer.from(SECRET).toString("hex"),
     ]) {
