@@ -34,7 +34,7 @@ export function createRecord(facts: RecordFacts): RequestRecord {
     team: principal.teams[0]?.name ?? "",
     key: key.name,
     user: principal.user,
-    modelAsked: ask.model,
+    modelAsked: clip(ask.model, NAME_CHARACTERS_MAX),
     model: trail.decision?.model ?? "",
     provider: trail.decision === undefined ? "" : `providers/${trail.decision.provider}`,
     upstreamModel: trail.decision?.upstreamModel ?? "",
@@ -42,9 +42,9 @@ export function createRecord(facts: RecordFacts): RequestRecord {
     costNanoUsd: trail.cost?.costNanoUsd ?? 0n,
     costKnown: trail.cost?.known ?? true,
     finishReason: finishWord(trail.finish?.reason),
-    rawFinishReason: trail.finish?.raw ?? "",
+    rawFinishReason: clip(trail.finish?.raw ?? "", NAME_CHARACTERS_MAX),
     errorReason: error?.reason ?? "",
-    errorMessage: error?.message ?? "",
+    errorMessage: clip(error?.message ?? "", TEXT_CHARACTERS_MAX),
     cache: "",
     labels: mergeLabels(ask.labels, key.labels),
     policyRevision: BigInt(facts.revision),
@@ -52,14 +52,25 @@ export function createRecord(facts: RecordFacts): RequestRecord {
     overheadUs: microseconds((trail.upstreamStartedMs ?? clock.now()) - call.startedMs),
     excluded: trail.excluded,
     auditDeniedBy: trail.auditDeniedBy,
-    sessionId: "sessionId" in ask ? ask.sessionId : "",
-    endUser: ask.endUser,
+    sessionId: "sessionId" in ask ? clip(ask.sessionId, NAME_CHARACTERS_MAX) : "",
+    endUser: clip(ask.endUser, NAME_CHARACTERS_MAX),
   };
   if (trail.usage !== undefined) record.usage = trail.usage;
   if (trail.firstContentMs !== undefined) {
     record.timeToFirstTokenUs = microseconds(trail.firstContentMs - call.startedMs);
   }
   return record;
+}
+
+/**
+ * Callers and vendors write some of a record's texts: the ledger, which keeps them for years, must
+ * not grow by megabytes a request. Longer ones are cut.
+ */
+const NAME_CHARACTERS_MAX = 512;
+const TEXT_CHARACTERS_MAX = 4096;
+
+function clip(text: string, charactersMax: number): string {
+  return text.length > charactersMax ? `${text.slice(0, charactersMax)}…` : text;
 }
 
 /** A point in time as the wire has it. */

@@ -9,6 +9,9 @@ import type { Attempt, UpstreamHeaders } from "../mesh/upstream.ts";
 /** Names under which vendors tell their own identifier of a request. */
 const REQUEST_ID_HEADERS = ["x-request-id", "request-id", "cf-ray"];
 
+/** The ledger keeps these for years; a vendor may write as much as it likes. */
+const DETAIL_CHARACTERS_MAX = 4096;
+
 /** One attempt on its way: what the upstream sees of it, and its line in the call's record. */
 export class AttemptLog implements Attempt {
   readonly requestId: string;
@@ -50,7 +53,7 @@ export class AttemptLog implements Attempt {
     this.record.latencyUs = microseconds(nowMs - this.#startedMs);
     if (error === undefined) return;
     this.record.errorReason = error.reason;
-    this.record.detail = error.details.internal ?? error.message;
+    this.record.detail = (error.details.internal ?? error.message).slice(0, DETAIL_CHARACTERS_MAX);
   }
 }
 
