@@ -4,6 +4,7 @@ import { AccessRuleSchema, Policy_Mode } from "../../gen/weir/admin/v1/policy_pb
 import { Role } from "../../gen/weir/admin/v1/team_pb.ts";
 import { createTestAsk, createTestCall, createTestPrincipal } from "../../test/support/calls.ts";
 import { holdSnapshot, type TestResources } from "../../test/support/snapshots.ts";
+import { MeshError } from "../mesh/errors.ts";
 import { VirtualClock } from "../mesh/virtual-clock.ts";
 import { createModelDirectory } from "./model-directory.ts";
 import { createPolicyRoom } from "./policy-room.ts";
@@ -219,6 +220,29 @@ describe("grant()", () => {
       ["spare", "any"],
     ]);
     expect(call.trail.excluded.map((each) => each.upstreamModel)).toEqual(["never", "secret"]);
+  });
+
+  it("says little of a name that is a megabyte long: errors travel in headers", () => {
+    const policies: Policies = [{ name: "policies/p", rule: allow() }];
+    let said = "";
+    try {
+      grantOf(policies, { model: "x".repeat(1_048_576) });
+    } catch (error) {
+      if (!(error instanceof MeshError)) throw error;
+      said = JSON.stringify([error.reason, error.message, error.details]);
+    }
+    expect(said).toContain("MODEL_NOT_FOUND");
+    expect(said.length).toBeLessThan(1_000);
+  });
+
+  it("notes no more of a caller's fallbacks than it would have tried", () => {
+    const policies: Policies = [{ name: "policies/p", rule: allow() }];
+    const fallbackModels = Array.from({ length: 10_000 }, (_, at) => `${at}-${"x".repeat(9_000)}`);
+    const { call } = grantOf(policies, { fallbackModels });
+    expect(call.trail.excluded.length).toBeLessThanOrEqual(16);
+    for (const { upstreamModel } of call.trail.excluded) {
+      expect(upstreamModel.length).toBeLessThan(600);
+    }
   });
 });
 

@@ -15,6 +15,11 @@ const VERDICTS_PER_KEY_MAX = 256;
  */
 const LEGS_MAX = 16;
 /**
+ * Longer names name nothing. They are neither kept nor said back: a memory of verdicts must not
+ * hold a request's worth of text, and an HTTP/2 trailer that is too long ends the whole connection.
+ */
+const NAME_CHARACTERS_MAX = 512;
+/**
  * Suffixes that ask for a strategy; see issue and design: the strategies beyond WEIGHTED are not
  * there yet.
  */
@@ -43,6 +48,7 @@ export function createPolicyRoom(current: () => Snapshot): PolicyRoom {
           "An administrative key administers and asks no models. Use a key of a team.",
         );
       }
+      assertShort(ask.model);
       const asker = { principal, labels: ask.labels };
       const first = judge(asker, ask.model);
       call.trail.auditDeniedBy.push(...first.access.auditDeniedBy);
@@ -55,6 +61,7 @@ export function createPolicyRoom(current: () => Snapshot): PolicyRoom {
       };
     },
     find: (principal, name) => {
+      if (name.length > NAME_CHARACTERS_MAX) return undefined;
       const verdict = judge({ principal, labels: {} }, name);
       return verdict.access.deniedBy === undefined ? verdict.leg : undefined;
     },
@@ -96,6 +103,15 @@ function createJudge(current: () => Snapshot): (asker: Asker, name: string) => N
     }
     return verdict;
   };
+}
+
+function assertShort(asked: string): void {
+  if (asked.length <= NAME_CHARACTERS_MAX) return;
+  throw new MeshError(
+    "MODEL_NOT_FOUND",
+    `There is no model ${quote(asked)} here: a name has at most ${NAME_CHARACTERS_MAX} characters.`,
+    { field: "model" },
+  );
 }
 
 /** Denied comes before unknown, so that a caller learns nothing of models that it may not use. */
@@ -147,8 +163,9 @@ function listLegs(
 ): Leg[] {
   const legs = [first];
   const add = (names: readonly string[], after: Leg["after"]): void => {
-    for (const name of names) {
+    for (const given of names.slice(0, LEGS_MAX)) {
       if (legs.length >= LEGS_MAX) return;
+      const name = given.slice(0, NAME_CHARACTERS_MAX + 1);
       const { access, leg } = judge(name);
       if (access.deniedBy !== undefined || leg === undefined) {
         const reason = leg === undefined ? "there is no such model" : "no policy allows this model";
