@@ -285,6 +285,21 @@ describe("attemptChat()", () => {
     expect(call.trail.cost?.costNanoUsd).toBe(22_000n);
   });
 
+  it("keeps the sum of attempts positive when vendors count as high as they can", async () => {
+    const most = 2_147_483_647;
+    const house = createHouse({
+      a: async (_sink, attempt) => {
+        attempt.partial = createUsage({ inputTokens: most, outputTokens: most });
+        throw new MeshError("UPSTREAM_FAILED", "scripted");
+      },
+      b: answers("hi"),
+    });
+    const call = createTestCall(house.clock);
+    const grant = createTestGrant([createTestLeg(chain("a", "b"))]);
+    await house.attemptChat(grant, createTestAsk(), call, new TestSink());
+    expect(call.trail.usage).toMatchObject({ inputTokens: most, outputTokens: most });
+  });
+
   it("takes a target out after five failures and leaves the last one in", async () => {
     const house = createHouse({ a: fails("UPSTREAM_FAILED"), b: answers("b") });
     const grant = createTestGrant([createTestLeg(chain("a", "b"))]);

@@ -29,17 +29,17 @@ export function settle(trail: Trail, target: Target, usage: Usage): void {
 function addUsage(a: Usage, b: Usage): Usage {
   const vendorToolCalls = { ...a.vendorToolCalls };
   for (const [tool, count] of Object.entries(b.vendorToolCalls)) {
-    vendorToolCalls[tool] = (vendorToolCalls[tool] ?? 0) + count;
+    vendorToolCalls[tool] = addCounts(vendorToolCalls[tool] ?? 0, count);
   }
   const sum = createUsage({
-    inputTokens: a.inputTokens + b.inputTokens,
-    cacheReadTokens: a.cacheReadTokens + b.cacheReadTokens,
-    cacheWriteTokens: a.cacheWriteTokens + b.cacheWriteTokens,
-    cacheWrite1hTokens: a.cacheWrite1hTokens + b.cacheWrite1hTokens,
-    inputAudioTokens: a.inputAudioTokens + b.inputAudioTokens,
-    outputTokens: a.outputTokens + b.outputTokens,
-    reasoningTokens: a.reasoningTokens + b.reasoningTokens,
-    outputAudioTokens: a.outputAudioTokens + b.outputAudioTokens,
+    inputTokens: addCounts(a.inputTokens, b.inputTokens),
+    cacheReadTokens: addCounts(a.cacheReadTokens, b.cacheReadTokens),
+    cacheWriteTokens: addCounts(a.cacheWriteTokens, b.cacheWriteTokens),
+    cacheWrite1hTokens: addCounts(a.cacheWrite1hTokens, b.cacheWrite1hTokens),
+    inputAudioTokens: addCounts(a.inputAudioTokens, b.inputAudioTokens),
+    outputTokens: addCounts(a.outputTokens, b.outputTokens),
+    reasoningTokens: addCounts(a.reasoningTokens, b.reasoningTokens),
+    outputAudioTokens: addCounts(a.outputAudioTokens, b.outputAudioTokens),
     vendorToolCalls,
     estimated: a.estimated || b.estimated,
   });
@@ -48,6 +48,13 @@ function addUsage(a: Usage, b: Usage): Usage {
     sum.upstreamCostNanoUsd = upstream;
   }
   return sum;
+}
+
+/** A count is an int32 in the ledger: past its end it would come out negative. */
+const COUNT_MAX = 2_147_483_647;
+
+function addCounts(a: number, b: number): number {
+  return Math.min(a + b, COUNT_MAX);
 }
 
 function addCost(a: Cost, b: Cost): Cost {
