@@ -319,6 +319,13 @@ describe("events of a stream", () => {
     const choices = [{ index: 1e9, delta: { content: "a" } }];
     expect(reasonOf(() => eventsOf(frame({ choices })))).toBe("UPSTREAM_GARBLED");
   });
+
+  it("refuses thousands of tool calls, each of which is looked for among all", () => {
+    const runs = Array.from({ length: 2_000 }, (_, index) =>
+      delta({ tool_calls: [{ index, id: `t${index}`, function: { name: "f", arguments: "{}" } }] }),
+    );
+    expect(reasonOf(() => eventsOf(...runs))).toBe("UPSTREAM_GARBLED");
+  });
 });
 
 describe("a burst in one read", () => {

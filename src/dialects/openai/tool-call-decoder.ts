@@ -1,8 +1,12 @@
 import type { ChatEvent } from "../../mesh/chunk.ts";
 import { isJsonObject, type JsonObject } from "../../mesh/json.ts";
+import { createGarbled } from "./errors.ts";
 import type { Field } from "./field.ts";
 import { readSignature } from "./read-message.ts";
 import { parseJson } from "./write-part.ts";
+
+/** Each delta looks for its call among all; more of them are a fault, not a wish. */
+const CALLS_MAX = 1024;
 
 /** A call that is being told. */
 interface OpenCall {
@@ -89,6 +93,7 @@ export class ToolCallDecoder {
 
   #open(delta: JsonObject, id: string, custom: boolean): OpenCall {
     const index = this.#calls.length;
+    if (index >= CALLS_MAX) throw createGarbled(`an answer has more than ${CALLS_MAX} tool calls`);
     const call: OpenCall = {
       index,
       wireIndex: typeof delta.index === "number" ? delta.index : undefined,

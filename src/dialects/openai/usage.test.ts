@@ -8,6 +8,14 @@ describe("readUsage()", () => {
   const cases: Array<[string, JsonValue, ReturnType<typeof createUsage> | undefined]> = [
     ["nothing", null, undefined],
     ["an empty object", {}, undefined],
+    ["a negative count", { prompt_tokens: -10, completion_tokens: -5 }, undefined],
+    ["half a count", { prompt_tokens: 10, completion_tokens: "5" }, undefined],
+    ["a count beyond all prompts", { prompt_tokens: 2 ** 53, completion_tokens: 5 }, undefined],
+    [
+      "an infinite count",
+      { prompt_tokens: 7, completion_tokens: Number.POSITIVE_INFINITY },
+      undefined,
+    ],
     ["zeros", { prompt_tokens: 0, completion_tokens: 0 }, createUsage()],
     [
       "OpenAI's details",
@@ -71,9 +79,9 @@ describe("readUsage()", () => {
       createUsage({ cacheReadTokens: 8, cacheWriteTokens: 2 }),
     ],
     [
-      "nonsense",
-      { prompt_tokens: -5, completion_tokens: "9", prompt_tokens_details: "x", cost: "free" },
-      createUsage(),
+      "nonsense beside the counts",
+      { prompt_tokens: 5, prompt_tokens_details: "x", cost: "free", server_tool_use: [] },
+      createUsage({ inputTokens: 5 }),
     ],
     ["embeddings", { prompt_tokens: 7, total_tokens: 7 }, createUsage({ inputTokens: 7 })],
   ];

@@ -8,12 +8,15 @@ const TOKENS_MAX = 2_147_483_647;
 /**
  * A vendor's count as disjoint buckets. OpenAI counts cached and audio tokens within the prompt,
  * and reasoning and audio tokens within the completion. Undefined when there is no count at all; a
- * count of zero is one.
+ * count of zero is one, a negative number or one beyond all prompts is none.
  */
 export function readUsage(value: Field): Usage | undefined {
   if (!isJsonObject(value)) return undefined;
   const { prompt_tokens: prompt, completion_tokens: completion } = value;
-  if (typeof prompt !== "number" && typeof completion !== "number") return undefined;
+  if (isMissing(prompt) && isMissing(completion)) return undefined;
+  // Half a count would make the other half free of charge.
+  if (!(isMissing(prompt) || isCount(prompt))) return undefined;
+  if (!(isMissing(completion) || isCount(completion))) return undefined;
   const promptDetails = readDetails(value.prompt_tokens_details);
   const completionDetails = readDetails(value.completion_tokens_details);
 
@@ -101,7 +104,14 @@ function readDetails(value: Field): JsonObject {
   return isJsonObject(value) ? value : NO_DETAILS;
 }
 
+function isMissing(value: Field): boolean {
+  return value === undefined || value === null;
+}
+
+function isCount(value: Field): value is number {
+  return typeof value === "number" && value >= 0 && value <= TOKENS_MAX;
+}
+
 function readCount(value: Field): number {
-  if (typeof value !== "number" || !(value > 0)) return 0;
-  return Math.min(Math.round(value), TOKENS_MAX);
+  return isCount(value) ? Math.round(value) : 0;
 }
