@@ -35,6 +35,8 @@ export interface AnswerReading<T> {
   partialUsage(): Usage | undefined;
 }
 
+const callerLeaves: ReadonlySet<string> = new Set(["CALLER_GONE", "DEADLINE_EXCEEDED"]);
+
 /** What an exchange needs to know. */
 export interface ExchangeOptions<T> {
   readonly clock: Clock;
@@ -59,7 +61,9 @@ export class Exchange<T> implements Dispatcher.DispatchHandler, BodyFlow {
   #body: AnswerBody | undefined;
   /** The status is 2xx. */
   #succeeding = false;
-  /** A byte of a 2xx answer has come: from here on the upstream has billed something. */
+  /** The status is another: nothing is billed. */
+  #refusing = false;
+  /** A byte of a 2xx answer has come, or the caller left without one: something was billed. */
   #billed = false;
   #settled = false;
   #ended = false;
@@ -67,7 +71,7 @@ export class Exchange<T> implements Dispatcher.DispatchHandler, BodyFlow {
 
   constructor(options: ExchangeOptions<T>) {
     this.#options = options;
-    this.#stopListening = options.attempt.cancellation.onCancel((cause) => this.fail(cause));
+    this.#stopListening = options.attempt.cancellation.onCancel((cause) => this.#cancel(cause));
   }
 
   /**
@@ -132,8 +136,19 @@ export class Exchange<T> implements Dispatcher.DispatchHandler, BodyFlow {
     if (!this.#ended) this.#controller?.abort(error);
   }
 
+  /**
+   * A caller that leaves while the vendor thinks does not take the prompt back: the vendor has it,
+   * and bills it. A vendor that keeps us waiting has answered for nothing.
+   */
+  #cancel(cause: Error): void {
+    const leaves = cause instanceof MeshError && callerLeaves.has(cause.reason);
+    this.#billed ||= leaves && this.#controller !== undefined && !this.#refusing;
+    this.fail(cause);
+  }
+
   #openBody(status: number, headers: UpstreamHeaders): AnswerBody {
     this.#succeeding = status >= 200 && status < 300;
+    this.#refusing = !this.#succeeding;
     const create = (flow: BodyFlow): AnswerBody =>
       this.#succeeding
         ? this.#openAnswer(flow, headers)

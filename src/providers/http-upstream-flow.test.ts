@@ -1,5 +1,6 @@
 import type net from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
+import { MeshError } from "../mesh/errors.ts";
 import { VirtualClock } from "../mesh/virtual-clock.ts";
 import { createHttpUpstream } from "./http-upstream.ts";
 import {
@@ -55,6 +56,17 @@ describe("createHttpUpstream(): cancellation and backpressure", () => {
     await expect(trial.done).rejects.toBe(cause);
     await closed;
     expect(trial.attempt.partial).toBeUndefined();
+  });
+
+  it("bills the prompt when the caller leaves before the headers: the vendor has it", async () => {
+    const server = await serve(() => {});
+    const trial = startChat(upstream, createTarget(server.url), askOpenai());
+    await until(() => server.requests.length > 0);
+    const cause = new MeshError("CALLER_GONE", "gone");
+    trial.attempt.cancellation.cancel(cause);
+    await expect(trial.done).rejects.toBe(cause);
+    expect(trial.attempt.partial).toMatchObject({ estimated: true, outputTokens: 0 });
+    expect(trial.attempt.partial?.inputTokens).toBeGreaterThan(0);
   });
 
   it("sends nothing when cancelled before there is a connection", async () => {

@@ -1,14 +1,17 @@
 import { Agent } from "undici";
+import type { Usage } from "../../gen/weir/v1/usage_pb.ts";
 import type { ChatDialect, EmbedDialect, UpstreamRequest } from "../dialects/dialect.ts";
 import type { EmbedAsk } from "../mesh/ask.ts";
 import type { Clock } from "../mesh/clock.ts";
 import { MeshError } from "../mesh/errors.ts";
 import type { Target } from "../mesh/target.ts";
 import type { Attempt, Upstream, UpstreamVectors } from "../mesh/upstream.ts";
+import { createUsage } from "../mesh/usage.ts";
 import { ChatReading } from "./chat-reading.ts";
 import { type AnswerReading, Exchange } from "./exchange.ts";
 import { RequestAddresser } from "./outgoing-request.ts";
 
+const BYTES_A_TOKEN = 4;
 const CONNECT_TIMEOUT_MS = 10_000;
 const KEEP_ALIVE_MS = 90_000;
 const KEEP_ALIVE_MAX_MS = 600_000;
@@ -137,7 +140,15 @@ function readVectors(dialect: EmbedDialect, ask: EmbedAsk): AnswerReading<Upstre
       response: () => vectors.response(),
     };
   };
-  return readOnce(read, (...fault) => vendor.readError(...fault));
+  return {
+    ...readOnce(read, (...fault) => vendor.readError(...fault)),
+    partialUsage: () => estimatePrompt(ask),
+  };
+}
+
+/** What of an embedding is billed when nobody counted. */
+function estimatePrompt(ask: EmbedAsk): Usage {
+  return createUsage({ inputTokens: Math.ceil(ask.bytes / BYTES_A_TOKEN), estimated: true });
 }
 
 /** How to read answers that only ever come whole. */
