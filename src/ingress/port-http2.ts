@@ -63,6 +63,10 @@ export function createHttp2Side(
     session.on("error", ignore);
     session.on("close", () => sessions.delete(session));
     session.setLocalWindowSize(SESSION_WINDOW_BYTES);
+    // Three bytes make a connection HTTP/2; who says no more must not keep it for half an hour.
+    const silence = clock.after(timeouts.firstByteMs, () => session.destroy());
+    session.once("remoteSettings", () => silence.cancel());
+    session.once("close", () => silence.cancel());
     session.setTimeout(timeouts.sessionIdleMs, () => session.close());
     if (draining) session.close();
   });

@@ -126,6 +126,14 @@ describe("HTTP/2 on the port", () => {
     expect(await statusOf(door)).toBe(200);
   });
 
+  it("closes who speaks HTTP/2 with three bytes and says no more", async () => {
+    const door = await openDoor({ timeouts: { firstByteMs: 50 } });
+    const session = door.http2();
+    await get(door, session);
+    await door.raw("PRI");
+    expect(await get(door, session)).toBe(200);
+  });
+
   const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
   const frame = (type: number, flags: number, stream: number, payload = Buffer.alloc(0)) => {
     const head = Buffer.alloc(9);
