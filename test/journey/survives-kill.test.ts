@@ -6,7 +6,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { Agent } from "undici";
-import { afterAll, afterEach, describe, expect, it, vi } from "vitest";
+import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Role } from "../../gen/weir/v1/chat_pb.ts";
 import { ChatService } from "../../gen/weir/v1/chat_service_pb.ts";
 import { createAdminClient } from "../../src/client/admin.ts";
@@ -164,9 +164,12 @@ describe("weir serve without its control process", () => {
 
 describe("weir control and weir proxy, apart", () => {
   const started: OwnProcess[] = [];
-  const directory = mkdtempSync(join(tmpdir(), "weir-apart-"));
+  let directory: string;
   const token = "t".repeat(40);
 
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), "weir-kept-"));
+  });
   afterEach(async () => {
     for (const each of started.splice(0)) await each.destroy();
     rmSync(directory, { recursive: true, force: true });
