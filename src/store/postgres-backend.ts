@@ -32,25 +32,27 @@ export const COMMITS_CHANNEL = "weir_commits";
 /** Whoever changes the schema holds this: "weir" in ASCII. */
 export const SCHEMA_LOCK = 0x77656972;
 
-/** How long one statement may take, in milliseconds. */
-export interface StatementLimits {
+/** How long things may take, in milliseconds: one statement of a kind, and closing. */
+export interface StoreLimits {
   readonly writeMs: number;
   readonly readMs: number;
   readonly scanMs: number;
   readonly migrateMs: number;
+  /** What has not ended by then is broken off. */
+  readonly closeMs: number;
 }
 
 export interface PostgresBackendOptions {
   readonly url: PostgresUrl;
   readonly clock: Clock;
-  readonly limits: StatementLimits;
+  readonly limits: StoreLimits;
 }
 
 /** Runs operations on a bounded pool of connections, each in a transaction of its own. */
 export class PostgresBackend implements SqlBackend {
   readonly #url: PostgresUrl;
   readonly #clock: Clock;
-  readonly #limits: StatementLimits;
+  readonly #limits: StoreLimits;
   readonly #pool: pg.Pool;
   readonly #gates: Readonly<Record<Lane, LaneGate>> = {
     write: new LaneGate(PLACES.write),
@@ -58,7 +60,9 @@ export class PostgresBackend implements SqlBackend {
     scan: new LaneGate(PLACES.scan),
   };
   readonly #running = new Set<Promise<unknown>>();
+  readonly #clients = new Set<pg.PoolClient>();
   #closed = false;
+  #abandoned = false;
 
   constructor({ url, clock, limits }: PostgresBackendOptions) {
     this.#url = url;
@@ -96,7 +100,13 @@ export class PostgresBackend implements SqlBackend {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    // A server that no longer answers must not keep this process from ending.
+    const guard = this.#clock.after(this.#limits.closeMs, () => {
+      this.#abandoned = true;
+      for (const client of this.#clients) client.connection.stream.destroy();
+    });
     await Promise.allSettled(this.#running);
+    guard.cancel();
     await this.#pool.end();
   }
 
@@ -114,8 +124,10 @@ export class PostgresBackend implements SqlBackend {
   }
 
   async #attempt<T>(name: OperationName, work: (session: SqlSession) => Promise<T>): Promise<T> {
+    if (this.#abandoned) throw new StoreError("The store is closed.");
     const { begin, limitMs } = this.#plan(name);
     const client = await this.#pool.connect();
+    this.#clients.add(client);
     // A statement that takes too long is ended by the server; a server that does not answer at all,
     // by this.
     let silent = false;
@@ -126,10 +138,9 @@ export class PostgresBackend implements SqlBackend {
     let committing = false;
     let broken = false;
     try {
-      const begun = client.query(begin);
-      begun.catch(ignore);
+      // Waited for: behind a BEGIN that failed, each statement would be a transaction of its own.
+      await client.query(begin);
       const output = await work(new PostgresSession(client));
-      await begun;
       committing = true;
       await client.query("COMMIT");
       return output;
@@ -140,6 +151,7 @@ export class PostgresBackend implements SqlBackend {
       throw silent ? thrown : new BrokenOff(thrown);
     } finally {
       guard.cancel();
+      this.#clients.delete(client);
       client.release(broken);
     }
   }

@@ -1,7 +1,7 @@
 import type { Clock } from "../mesh/clock.ts";
 import { systemClock } from "../mesh/clock.ts";
 import { loadMigrations } from "./migrations.ts";
-import type { StatementLimits } from "./postgres-backend.ts";
+import type { StoreLimits } from "./postgres-backend.ts";
 import { PostgresBackend } from "./postgres-backend.ts";
 import { PostgresNotices } from "./postgres-notices.ts";
 import type { PostgresUrl } from "./postgres-url.ts";
@@ -14,8 +14,7 @@ export interface PostgresStoreOptions {
   /** `postgres://USER:PASSWORD@HOST:PORT/DATABASE?…`. Never shown or logged as it is. */
   readonly url: string;
   readonly clock?: Clock;
-  /** How long single statements may take, in milliseconds. */
-  readonly limits?: Partial<StatementLimits>;
+  readonly limits?: Partial<StoreLimits>;
   /** Folder of the migrations; for tests. */
   readonly migrations?: URL;
 }
@@ -46,11 +45,12 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
   return new PostgresStore(backend, { url, clock, migrations: options.migrations });
 }
 
-const defaultLimits: StatementLimits = {
+const defaultLimits: StoreLimits = {
   writeMs: 30_000,
   readMs: 30_000,
   scanMs: 60_000,
   migrateMs: 600_000,
+  closeMs: 10_000,
 };
 
 /** A store in a Postgres database. */

@@ -1,6 +1,14 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chownSync, closeSync, mkdtempSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  chownSync,
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -75,6 +83,7 @@ export class PostgresServer {
   #folder = "";
   #user: ServerUser = {};
   #process: ChildProcess | undefined;
+  #launches = 0;
 
   constructor(directory: string, keeper: ChildProcess, port: number) {
     this.#directory = directory;
@@ -120,9 +129,13 @@ export class PostgresServer {
     });
   }
 
-  /** Ends it at once, as a crash would. */
-  kill(): Promise<void> {
-    return this.#endProcess("SIGKILL");
+  /** Ends it at once, as a crash would, and waits until its children have noticed. */
+  async kill(): Promise<void> {
+    const { rows } = await withClient(this.url("postgres"), (client) =>
+      client.query<{ pid: number }>("SELECT pid FROM pg_stat_activity"),
+    );
+    await this.#endProcess("SIGKILL");
+    await until("its children are gone", READY_MS, () => rows.every(({ pid }) => !isAlive(pid)));
   }
 
   /** Ends its connections and then it, as an upgrade would. */
@@ -137,7 +150,9 @@ export class PostgresServer {
   }
 
   #launch(): ChildProcess {
-    const log = openSync(join(this.#directory, "log"), "w");
+    // Each its own: children of one that was killed go on writing into the old one.
+    this.#launches += 1;
+    const log = openSync(this.#logFile(), "a");
     const child = spawn(
       join(this.#folder, "bin", "postgres"),
       [
@@ -160,7 +175,22 @@ export class PostgresServer {
   }
 
   #log(): string {
-    return readFileSync(join(this.#directory, "log"), "utf8").slice(-3_000);
+    return readFileSync(this.#logFile(), "utf8").slice(-3_000);
+  }
+
+  #logFile(): string {
+    return join(this.#directory, `log-${this.#launches}`);
+  }
+}
+
+/** A zombie has ended: it only waits to be asked how. */
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    const stat = existsSync("/proc/self/stat") ? readFileSync(`/proc/${pid}/stat`, "utf8") : "";
+    return !/\) Z /.test(stat);
+  } catch {
+    return false;
   }
 }
 
