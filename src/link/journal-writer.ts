@@ -350,8 +350,9 @@ interface OpenFile {
 }
 
 /** A write within a turn that takes longer was no matter of the system's memory alone. */
-const SLOW_MS = 20;
-const PATIENCE_MS = 60_000;
+const SLOW_MS = 50;
+/** Short, since a process that had to wait for a processor looks the same. */
+const PATIENCE_MS = 5_000;
 const GATHER_MS = 1;
 /** Beyond some thousand requests a second, so that what is won is more than what is waited. */
 const BUSY_RECORDS = 4;
