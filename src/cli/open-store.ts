@@ -1,6 +1,5 @@
 import { join } from "node:path";
 import type { Clock } from "../mesh/clock.ts";
-import { openPostgresStore } from "../store/postgres-store.ts";
 import type { SqlStore } from "../store/sql-store.ts";
 import { openSqliteStore } from "../store/sqlite-store.ts";
 
@@ -13,9 +12,11 @@ export interface StorePlan {
 }
 
 /** Opens the store, not migrated. Rejects with StoreError. */
-export function openStore({ databaseUrl, dataDir, clock }: StorePlan): Promise<SqlStore> {
-  if (databaseUrl !== undefined) return openPostgresStore({ url: databaseUrl, clock });
-  return openSqliteStore({ path: storeFile(dataDir), clock });
+export async function openStore({ databaseUrl, dataDir, clock }: StorePlan): Promise<SqlStore> {
+  if (databaseUrl === undefined) return openSqliteStore({ path: storeFile(dataDir), clock });
+  // Its driver is loaded by those who use it.
+  const { openPostgresStore } = await import("../store/postgres-store.ts");
+  return openPostgresStore({ url: databaseUrl, clock });
 }
 
 /** The SQLite file of a data directory. */
