@@ -159,7 +159,10 @@ export class PostgresBackend implements SqlBackend {
   /** What begins the transaction of an operation; all of it in one message. */
   #plan(name: OperationName): { readonly begin: string; readonly limitMs: number } {
     const { writeMs, readMs, scanMs, migrateMs } = this.#limits;
-    const limit = (ms: number) => `SET LOCAL statement_timeout = ${ms}`;
+    // Within the transaction: a pooler in between takes no settings of a connection.
+    const limit = (ms: number) =>
+      `SET LOCAL statement_timeout = ${ms}; ` +
+      `SET LOCAL idle_in_transaction_session_timeout = ${FORSAKEN_MS}`;
     const lane = operationLanes[name];
     if (lane === "write") {
       const limitMs = name === "migrate" ? migrateMs : writeMs;
@@ -186,7 +189,6 @@ export function createClientConfig({ connection }: PostgresUrl): pg.ClientConfig
     connectionString: connection,
     fallback_application_name: "weir",
     connectionTimeoutMillis: CONNECT_MS,
-    idle_in_transaction_session_timeout: FORSAKEN_MS,
     keepAlive: true,
     keepAliveInitialDelayMillis: CONNECT_MS,
     types: exactTypes,

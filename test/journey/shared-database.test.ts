@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -11,7 +11,7 @@ import {
   withClient,
 } from "../support/postgres-server.ts";
 import { type Answer, chat } from "../support/rest-calls.ts";
-import { ADMIN_KEY, KEY } from "../support/weir-process.ts";
+import { ADMIN_KEY, endAll, KEY, launchWeir, startWeir } from "../support/weir-process.ts";
 
 const READY_MS = 20_000;
 const TOKEN = "t".repeat(40);
@@ -59,6 +59,7 @@ describe.skipIf(noPostgres)(
     afterAll(async () => {
       for (const { client } of controls) client.close();
       await Promise.all(processes.map((each) => each.destroy()));
+      await endAll();
       await server?.end();
       rmSync(directory, { recursive: true, force: true });
     });
@@ -171,6 +172,37 @@ describe.skipIf(noPostgres)(
       expect(rows[0]?.totals?.requests).toBe(BigInt(answers.length));
       await reachProxy(survivor.client, "after-all");
       expect(proxy.running).toBe(true);
+    });
+
+    it("are not needed on one machine: `weir serve` takes the address, for its control alone", async () => {
+      await withClient(server.url("postgres"), (client) =>
+        client.query("CREATE DATABASE alone ENCODING 'UTF8' TEMPLATE template0"),
+      );
+      const env = { WEIR_DATABASE_URL: server.url("alone") };
+      const weir = await startWeir({ env });
+      const { requestId, status } = await chat(weir);
+      expect(status).toBe(200);
+      await until("the record is kept", READY_MS, () =>
+        weir.usage.getRequest({ requestId }).then(
+          () => true,
+          () => false,
+        ),
+      );
+      expect(existsSync(join(weir.dataDir, "weir.db"))).toBe(false);
+      expect(weir.output).toContain("WEIR_SECRET_KEY");
+      const environment = (pid: number | undefined) => readFileSync(`/proc/${pid}/environ`, "utf8");
+      expect(environment(weir.control())).toContain("WEIR_DATABASE_URL=postgres:");
+      expect(environment(weir.proxy(0))).not.toContain("WEIR_DATABASE_URL");
+      expect(await weir.stop()).toBe(0);
+    });
+
+    it("say what to do when the database is not there at the start", async () => {
+      const env = { WEIR_DATABASE_URL: "postgres://weir:top-secret@127.0.0.1:1/weir" };
+      const weir = await launchWeir({ env });
+      expect((await weir.end()).code).toBe(2);
+      expect(weir.output).toMatch(/weir control: The store .* cannot be reached \(ECONNREFUSED\)/);
+      expect(weir.output).not.toContain("top-secret");
+      expect(weir.output).not.toMatch(/^\s+at /m);
     });
   },
 );
