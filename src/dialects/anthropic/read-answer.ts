@@ -7,7 +7,7 @@ import type { AnswerReading } from "../dialect.ts";
 import { readErrorEvent } from "./errors.ts";
 import { mapFinish } from "./finish.ts";
 import { parseBlock } from "./read-content.ts";
-import { mapUsage } from "./usage.ts";
+import { readUsage } from "./usage.ts";
 
 /**
  * A 2xx body of `/messages` as an answer, decoded only when somebody asks. Throws UPSTREAM_GARBLED.
@@ -17,7 +17,7 @@ export function readAnswer(body: Buffer, ask: ChatAsk): AnswerReading {
   const { stop_reason: stopReason, stop_sequence: stopSequence, usage } = message;
   const end = {
     finish: mapFinish(textOf(stopReason), textOf(stopSequence)),
-    usage: isJsonObject(usage) ? mapUsage(usage) : undefined,
+    usage: readUsage(usage),
     upstreamId: textOf(message.id),
     modelVersion: textOf(message.model),
   };
@@ -79,7 +79,8 @@ function decodeMessage(message: JsonObject): CreateChatResponse {
     upstreamModelVersion: textOf(message.model),
     vendorFields: encodeVendorFields(message),
   };
-  if (isJsonObject(usage)) response.usage = mapUsage(usage);
+  const counted = readUsage(usage);
+  if (counted !== undefined) response.usage = counted;
   return response;
 }
 

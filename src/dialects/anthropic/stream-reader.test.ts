@@ -138,6 +138,13 @@ for (const [name, ask] of [
       expect(usage.outputTokens).toBeLessThan(400);
     });
 
+    it("estimates the prompt too when the vendor counts nothing", () => {
+      const reader = createStreamReader({ ...ask, bytes: 4_000 });
+      const silent = START.replace(/"usage":\{[^}]*\}/, '"usage":{}');
+      reader.read(Buffer.from(silent + OPEN + say("hi")));
+      expect(reader.partialUsage()).toMatchObject({ inputTokens: 1_000, estimated: true });
+    });
+
     it("takes the vendor's word for the output once that is said", () => {
       const reader = createStreamReader(ask);
       reader.read(Buffer.from(START + OPEN + say("hi") + END));

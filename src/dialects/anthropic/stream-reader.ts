@@ -10,12 +10,12 @@ import { parseEvent, StreamState } from "./stream-state.ts";
 
 /** A reader of one stream: callers of this dialect get its bytes, all others its events. */
 export function createStreamReader(ask: ChatAsk): StreamReader {
-  return ask.dialect === "anthropic" ? new RelayReader() : new TranslatingReader();
+  return ask.dialect === "anthropic" ? new RelayReader(ask) : new TranslatingReader(ask);
 }
 
 /** Decodes every event of a stream. */
 class TranslatingReader implements StreamReader {
-  readonly #state = new StreamState();
+  readonly #state: StreamState;
   readonly #decoder = new StreamDecoder();
   #events: ChatEvent[] = [];
   /** Made once, so that a read of the socket costs no closure. */
@@ -24,6 +24,10 @@ class TranslatingReader implements StreamReader {
     this.#state.note(event);
     this.#state.characters += this.#decoder.decode(event, this.#events);
   };
+
+  constructor(ask: ChatAsk) {
+    this.#state = new StreamState(ask.bytes);
+  }
 
   get ended(): boolean {
     return this.#state.ended;

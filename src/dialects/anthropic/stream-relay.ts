@@ -1,4 +1,5 @@
 import type { Usage } from "../../../gen/weir/v1/usage_pb.ts";
+import type { ChatAsk } from "../../mesh/ask.ts";
 import type { ChatChunk, ChatEvent, WireForm } from "../../mesh/chunk.ts";
 import type { UpstreamEnd } from "../../mesh/upstream.ts";
 import type { StreamReader } from "../dialect.ts";
@@ -26,7 +27,7 @@ const FRAME_BYTES = 120;
  * are only searched for the events that tell of the whole message, and what holds one is parsed.
  */
 export class RelayReader implements StreamReader {
-  readonly #state = new StreamState();
+  readonly #state: StreamState;
   /** Decodes for whoever wants events. Chunks are to be decoded in order, from the first. */
   readonly #decoder = new StreamDecoder();
   /** Looks for the first content; undefined afterwards. */
@@ -38,6 +39,10 @@ export class RelayReader implements StreamReader {
     if (this.#scout === undefined) return;
     this.#state.characters += this.#scout.decode(event, this.#discarded);
   };
+
+  constructor(ask: ChatAsk) {
+    this.#state = new StreamState(ask.bytes);
+  }
 
   get ended(): boolean {
     return this.#state.ended;

@@ -5,7 +5,7 @@ import { isJsonObject, type JsonObject, type JsonValue } from "../../mesh/json.t
 import type { UpstreamEnd } from "../../mesh/upstream.ts";
 import { readErrorEvent } from "./errors.ts";
 import { mapFinish } from "./finish.ts";
-import { mapUsage, mergeCounts } from "./usage.ts";
+import { isCount, mapUsage, mergeCounts, readUsage } from "./usage.ts";
 
 /** Characters that make a token, about: Claude's tokenizer and English text. */
 export const CHARACTERS_PER_TOKEN = 4;
@@ -16,11 +16,17 @@ export class StreamState {
   ended = false;
   /** Characters of content that were seen, about; for the estimate of a stream that breaks. */
   characters = 0;
+  readonly #askBytes: number;
   #id = "";
   #model = "";
   #counts: JsonObject | undefined;
   #counted = false;
   #finish: Finish | undefined;
+
+  /** `askBytes` is how long the request was, for the estimate of a prompt that nobody counts. */
+  constructor(askBytes: number) {
+    this.#askBytes = askBytes;
+  }
 
   /**
    * Takes an event about the whole message; others are passed over. Throws UPSTREAM_* for an error.
@@ -53,22 +59,27 @@ export class StreamState {
     }
     return {
       finish: this.#finish,
-      usage: this.#counts === undefined ? undefined : mapUsage(this.#counts),
+      usage: readUsage(this.#counts),
       upstreamId: this.#id,
       modelVersion: this.#model,
     };
   }
 
   /**
-   * The vendor's count of the input; the output by what was seen, unless the vendor has counted
-   * that too.
+   * The vendor's count of the input, or else what its length makes it; the output by what was seen,
+   * unless the vendor has counted that too.
    */
   partialUsage(): Usage {
-    const usage = mapUsage(this.#counts ?? {});
-    if (this.#counted) return usage;
+    const counts = this.#counts ?? {};
+    const usage = mapUsage(counts);
+    const inputCounted = isCount(counts.input_tokens);
+    const outputCounted = this.#counted && isCount(counts.output_tokens);
+    if (inputCounted && outputCounted) return usage;
+    usage.estimated = true;
+    if (!inputCounted) usage.inputTokens = Math.ceil(this.#askBytes / CHARACTERS_PER_TOKEN);
+    if (outputCounted) return usage;
     const seen = Math.ceil(this.characters / CHARACTERS_PER_TOKEN);
     usage.outputTokens = Math.max(usage.outputTokens, seen);
-    usage.estimated = true;
     return usage;
   }
 

@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import type { JsonObject } from "../../mesh/json.ts";
 import { createUsage } from "../../mesh/usage.ts";
-import { mapUsage, mergeCounts, writeUsage } from "./usage.ts";
+import { mapUsage, mergeCounts, readUsage, writeUsage } from "./usage.ts";
 
 describe("mapUsage()", () => {
   it("gives back what writeUsage() wrote", () => {
@@ -48,6 +49,24 @@ describe("mapUsage()", () => {
       expect(mapUsage(bad)).toEqual(createUsage());
     });
   }
+});
+
+describe("readUsage()", () => {
+  const lies: JsonObject[] = [
+    ...[{}, { input_tokens: 5 }, { output_tokens: 5 }, { input_tokens: null, output_tokens: 5 }],
+    { input_tokens: -5, output_tokens: -1 },
+    { input_tokens: "5", output_tokens: "1" },
+    { input_tokens: 2 ** 53, output_tokens: 1 },
+  ];
+  for (const lie of lies) {
+    it(`takes ${JSON.stringify(lie)} for no count, rather than for a gift`, () => {
+      expect(readUsage(lie)).toBeUndefined();
+    });
+  }
+
+  it("takes zeros for a count", () => {
+    expect(readUsage({ input_tokens: 0, output_tokens: 0 })).toEqual(createUsage());
+  });
 });
 
 describe("mergeCounts()", () => {

@@ -26,6 +26,20 @@ export function mapUsage(counts: JsonObject): Usage {
   });
 }
 
+/**
+ * The same where both sides are counted; undefined otherwise, since a missing, negative or absurd
+ * count is no zero and must not be free of charge.
+ */
+export function readUsage(counts: JsonValue | undefined): Usage | undefined {
+  if (!isJsonObject(counts)) return undefined;
+  const whole = isCount(counts.input_tokens) && isCount(counts.output_tokens);
+  return whole ? mapUsage(counts) : undefined;
+}
+
+export function isCount(value: JsonValue | undefined): value is number {
+  return typeof value === "number" && value >= 0 && value <= TOKENS_MAX;
+}
+
 /** Buckets as Anthropic counts them. */
 export function writeUsage(usage: Usage): JsonObject {
   const { cacheWriteTokens, cacheWrite1hTokens } = usage;
@@ -63,6 +77,7 @@ export function mergeCounts(earlier: JsonObject, later: JsonObject): JsonObject 
   return merged;
 }
 
+const TOKENS_MAX = 0x7fffffff;
 const TOOL_COUNT_SUFFIX = "_requests";
 
 function mapToolCounts(counts: JsonValue | undefined): Record<string, number> {
@@ -76,5 +91,5 @@ function mapToolCounts(counts: JsonValue | undefined): Record<string, number> {
 }
 
 function count(value: JsonValue | undefined): number {
-  return typeof value === "number" && value > 0 ? Math.min(Math.trunc(value), 0x7fffffff) : 0;
+  return isCount(value) ? Math.trunc(value) : 0;
 }
