@@ -1,13 +1,16 @@
 import { join } from "node:path";
 import { serverCore, startScript } from "./bench-process.ts";
-import { holdStreams, type LoadOptions, runLoad } from "./load-process.ts";
+import { holdStreams, type LoadOptions } from "./load-process.ts";
 import { readRssBytes } from "./machine.ts";
 import type { QuestionForm } from "./requests.ts";
 import type { RunningServer, ServerName } from "./servers.ts";
 import type { Trial } from "./trials.ts";
 import { BENCH_KEY, WeirUnderTest } from "./weir-under-test.ts";
 
-/** Open before the first look, so that what is paid once is not counted. */
+/**
+ * Open before the first look, so that what is paid once is not counted. No other load comes before: the garbage that it
+ * leaves would make room for the streams.
+ */
 const STREAMS_BEFORE = 100;
 const STREAMS = 500;
 const SETTLE_MS = 2000;
@@ -36,8 +39,6 @@ export async function measureStreamMemory(
     rate: undefined,
   });
   try {
-    const warm: Trial = { ...trial("warm", 32), behaviour: "plain" };
-    await runLoad(warm, started.running, { ...options, warmSeconds: 0, seconds: 1 });
     const few = await holdStreams(trial("few", STREAMS_BEFORE), started.running, options);
     const before = await readSettledRss(started.running.pid);
     const many = await holdStreams(trial("many", STREAMS), started.running, options);
