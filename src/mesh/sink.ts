@@ -13,8 +13,10 @@ export interface ChatSink {
   start(decision: Decision): void;
   /**
    * Takes a chunk at once. False means that the sink is behind: await `ready()` before the next.
+   * `last` says that nothing follows but the end, which the handler's promise will tell: a sink may
+   * keep the chunk until then and send both in one write.
    */
-  chunk(chunk: ChatChunk): boolean;
+  chunk(chunk: ChatChunk, last?: boolean): boolean;
   /** Resolves when the sink can take more. Rejects when its call is cancelled. */
   ready(): Promise<void>;
 }

@@ -51,7 +51,7 @@ export interface UpstreamSink {
   /**
    * Takes a chunk at once. False means that the sink is behind: stop reading and await `ready()`.
    */
-  chunk(chunk: ChatChunk): boolean;
+  chunk(chunk: ChatChunk, last?: boolean): boolean;
   ready(): Promise<void>;
 }
 

@@ -71,7 +71,7 @@ export class StreamBody implements AnswerBody {
       const frames = this.#takeFrames();
       const chunk = frames === undefined ? undefined : this.#read(frames);
       const last = this.#complete || this.#reader.ended;
-      const taken = chunk === undefined || this.#sink.chunk(chunk);
+      const taken = chunk === undefined || this.#sink.chunk(chunk, last);
       if (last) {
         this.#done = true;
         this.#succeed(this.#end());

@@ -50,8 +50,11 @@ class TestSink implements ChatSink {
     this.starts += 1;
   }
 
-  chunk(chunk: ChatChunk): boolean {
+  readonly lasts: boolean[] = [];
+
+  chunk(chunk: ChatChunk, last = false): boolean {
     this.chunks.push(chunk);
+    this.lasts.push(last);
     return this.behind === undefined;
   }
 
@@ -127,6 +130,20 @@ describe("attemptChat()", () => {
     await expect(run).rejects.toMatchObject({ reason: "UPSTREAM_FAILED" });
     expect(house.calls).toEqual(["a"]);
     expect(sink.text).toBe("some");
+  });
+
+  it("says which chunk is the last, held back or not", async () => {
+    const house = createHouse({
+      a: async (sink) => {
+        sink.chunk(createTextChunk(""));
+        sink.chunk(createTextChunk("all"), true);
+        return end;
+      },
+    });
+    const sink = new TestSink();
+    const grant = createTestGrant([createTestLeg(chain("a"))]);
+    await house.attemptChat(grant, createTestAsk(), createTestCall(house.clock), sink);
+    expect(sink.lasts).toEqual([false, true]);
   });
 
   it("starts the sink for a complete answer without content", async () => {

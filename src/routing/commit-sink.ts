@@ -32,28 +32,30 @@ export class CommitSink implements UpstreamSink {
     return this.#committed;
   }
 
-  chunk(chunk: ChatChunk): boolean {
+  chunk(chunk: ChatChunk, last = false): boolean {
     if (this.#committed) {
       this.#clocks.progress();
-      return this.#pass(chunk);
+      return this.#pass(chunk, last);
     }
     this.#held.push(chunk);
     if (!chunk.content && this.#held.length < HELD_MAX) return true;
-    return this.commit();
+    return this.commit(last);
   }
 
   /**
    * Commits, with or without content: a complete answer may be empty. Returns whether the caller's
    * sink keeps up.
    */
-  commit(): boolean {
+  commit(last = false): boolean {
     if (this.#committed) return true;
     this.#committed = true;
     this.#onCommit();
     const held = this.#held;
     this.#held = [];
     let ready = true;
-    for (const chunk of held) ready = this.#pass(chunk);
+    const final = held.pop();
+    for (const chunk of held) ready = this.#pass(chunk, false);
+    if (final !== undefined) ready = this.#pass(final, last);
     return ready;
   }
 
@@ -66,8 +68,8 @@ export class CommitSink implements UpstreamSink {
     this.#clocks.resume();
   }
 
-  #pass(chunk: ChatChunk): boolean {
-    const ready = this.#sink.chunk(chunk);
+  #pass(chunk: ChatChunk, last: boolean): boolean {
+    const ready = this.#sink.chunk(chunk, last);
     if (!ready) this.#clocks.pause();
     return ready;
   }

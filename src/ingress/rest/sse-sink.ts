@@ -30,6 +30,8 @@ export class SseSink implements ChatSink {
   /** True while the response's buffer is full. */
   #behind = false;
   #drained: (() => void) | undefined;
+  /** The last frames, which go out together with the terminal one: a write fewer a stream. */
+  #last: Buffer | string | undefined;
 
   /** `passes` names the dialect whose wire form the caller may have as it is. */
   constructor(exchange: Exchange, writer: StreamWriter, passes: DialectName | undefined) {
@@ -38,28 +40,25 @@ export class SseSink implements ChatSink {
     this.#passes = passes;
   }
 
-  /** True once the caller has something, so that an error can only be an event. */
+  /** True once there is something for the caller, so that an error can only be an event. */
   get begun(): boolean {
-    return this.#begun;
+    return this.#begun || this.#last !== undefined;
   }
 
   start(decision: Decision): void {
     this.#decision = decision;
   }
 
-  chunk(chunk: ChatChunk): boolean {
+  chunk(chunk: ChatChunk, last?: boolean): boolean {
     const wire = chunk.wire;
     if (wire !== undefined && wire.dialect === this.#passes) {
-      if (!this.#begun) this.#begin();
       this.#passedThrough = true;
-      return this.#write(wire.bytes);
+      return this.#take(wire.bytes, last);
     }
     // In this order: writers are stateful, and what a chunk cannot be written as is still an HTTP
     // error.
     const opening = this.#begun ? "" : this.#opening();
-    const frames = opening + this.#writer.events(chunk.events());
-    if (!this.#begun) this.#begin();
-    return frames === "" ? !this.#behind : this.#write(frames);
+    return this.#take(opening + this.#writer.events(chunk.events()), last);
   }
 
   ready(): Promise<void> {
@@ -84,17 +83,18 @@ export class SseSink implements ChatSink {
    */
   end(outcome: Outcome): void {
     this.#decision ??= outcome.decision;
-    const opening = this.#begun ? "" : this.#opening();
+    const opening = this.begun ? "" : this.#opening();
     const frames = opening + this.#writer.end(outcome, this.#passedThrough);
     if (!this.#begun) this.#begin();
-    this.#exchange.response.end(frames);
+    this.#exchange.response.end(this.#joinLast(frames));
   }
 
   /** Ends a broken stream with an error event. */
   fail(thrown: unknown): void {
     const { response, call } = this.#exchange;
     if (response.destroyed) return;
-    response.end(this.#writer.error(asMeshError(thrown), call.requestId));
+    if (!this.#begun) this.#begin();
+    response.end(this.#joinLast(this.#writer.error(asMeshError(thrown), call.requestId)));
   }
 
   /** Lets go of timers and listeners. */
@@ -119,6 +119,21 @@ export class SseSink implements ChatSink {
   #opening(): string {
     if (this.#decision === undefined) return "";
     return this.#writer.start(this.#decision, this.#exchange.call.startedWallMs);
+  }
+
+  #take(frames: Buffer | string, last: boolean | undefined): boolean {
+    if (last === true) {
+      this.#last = frames;
+      return true;
+    }
+    if (!this.#begun) this.#begin();
+    return frames.length === 0 ? !this.#behind : this.#write(frames);
+  }
+
+  #joinLast(frames: string): Buffer | string {
+    const last = this.#last;
+    if (last === undefined) return frames;
+    return typeof last === "string" ? last + frames : Buffer.concat([last, Buffer.from(frames)]);
   }
 
   #write(frames: Buffer | string): boolean {

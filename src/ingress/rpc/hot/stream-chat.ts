@@ -20,7 +20,12 @@ export function createStreamChatMethod(house: RpcHouse): HotMethod {
       const sink = new GrpcStreamSink(exchange);
       exchange.enter();
       const ask = createChatAsk(chat, true, message.length);
-      sink.finish(await house.chat(exchange.call, ask, sink));
+      try {
+        sink.finish(await house.chat(exchange.call, ask, sink));
+      } catch (thrown) {
+        sink.flush();
+        throw thrown;
+      }
     },
   };
 }
@@ -34,6 +39,8 @@ class GrpcStreamSink implements ChatSink {
    * codec.
    */
   #held: Buffer | undefined;
+  /** The last chunk, which goes out together with `finished`. */
+  #last: Buffer | undefined;
 
   constructor(exchange: GrpcExchange) {
     this.#exchange = exchange;
@@ -43,13 +50,17 @@ class GrpcStreamSink implements ChatSink {
     this.#begin(decision);
     // The first chunk follows within this turn as a rule; when it does not, the caller must not
     // wait for it.
-    process.nextTick(flushHeld, this);
+    process.nextTick(flushStarted, this);
   }
 
-  chunk(chunk: ChatChunk): boolean {
+  chunk(chunk: ChatChunk, last?: boolean): boolean {
     const held = this.#held;
     this.#held = undefined;
     const frames = frameEvents(chunk.events(), held);
+    if (last === true) {
+      this.#last = frames;
+      return true;
+    }
     return frames.length === 0 || this.#exchange.write(frames);
   }
 
@@ -59,15 +70,25 @@ class GrpcStreamSink implements ChatSink {
 
   finish(outcome: Outcome): void {
     if (!this.#started) this.#begin(outcome.decision);
-    const held = this.#held;
+    const held = this.#last ?? this.#held;
+    this.#last = undefined;
     this.#held = undefined;
     this.#exchange.finish(frameEvents([createFinishedEvent(outcome)], held));
   }
 
-  flush(): void {
+  /** Sends `started` when no chunk has taken it along. */
+  flushStarted(): void {
     const held = this.#held;
     this.#held = undefined;
     if (held !== undefined) this.#exchange.write(held);
+  }
+
+  /** Sends what waits for an end that will not come. */
+  flush(): void {
+    this.flushStarted();
+    const last = this.#last;
+    this.#last = undefined;
+    if (last !== undefined && last.length > 0) this.#exchange.write(last);
   }
 
   #begin(decision: Decision): void {
@@ -78,6 +99,6 @@ class GrpcStreamSink implements ChatSink {
   }
 }
 
-function flushHeld(sink: GrpcStreamSink): void {
-  sink.flush();
+function flushStarted(sink: GrpcStreamSink): void {
+  sink.flushStarted();
 }
