@@ -36,7 +36,12 @@ class FaultyDisk implements Disk {
   };
   readonly sync = () => Promise.resolve();
   readonly close = systemDisk.close;
-  readonly read = systemDisk.read;
+  /** Has no descriptor for reading. */
+  short = false;
+  readonly read = (path: string, at: number, size: number) =>
+    this.short
+      ? Promise.reject(Object.assign(new Error("EMFILE"), { code: "EMFILE" }))
+      : systemDisk.read(path, at, size);
   readonly remove = systemDisk.remove;
   readonly move = systemDisk.move;
 }
@@ -172,6 +177,18 @@ describe("a disk that fails", () => {
     await until(() => journal.fault() === undefined);
     await note("b");
     expect(await readAfterRestart()).toEqual(["a", "b"]);
+  });
+});
+
+describe("a system without descriptors", () => {
+  it("gives no file up that cannot be opened for a moment", async () => {
+    await note("a");
+    disk.short = true;
+    const blocked = await journal.read(journal.committedUpTo, { records: 9, bytes: 9_000 });
+    expect(blocked).toMatchObject({ records: [], blocked: true });
+    disk.short = false;
+    expect(journal.fault()).toBeUndefined();
+    expect((await readIds(blocked.next)).ids).toEqual(["a"]);
   });
 });
 

@@ -37,6 +37,10 @@ export function startRecordSender(
       const batch = await journal.read(place, LIMITS);
       if (stopped) return;
       place = batch.next;
+      if (batch.blocked) {
+        await pause(clock, BLOCKED_MS);
+        continue;
+      }
       if (batch.records.length === 0) {
         await wake.told();
         if (!stopped) await pause(clock, GATHER_MS);
@@ -69,6 +73,8 @@ export function startRecordSender(
 
 const UNDER_WAY_MAX = 4;
 const LIMITS = { records: 500, bytes: 256 * 1024 };
+/** How long the system may take to have again what it was short of. */
+const BLOCKED_MS = 500;
 /** Records of this long travel together when there are few. */
 const GATHER_MS = 20;
 

@@ -33,6 +33,8 @@ export interface Segment {
 export interface JournalBatch {
   readonly records: readonly Buffer[];
   readonly next: JournalPosition;
+  /** The system was short of something: there may be more, to be read in a moment. */
+  readonly blocked?: true;
 }
 
 /** What segments need of their surroundings. */
@@ -164,6 +166,7 @@ export class Segments {
       }
       const batch = await this.#readSegment(segment, place.offset, limits);
       if (batch === undefined) continue;
+      if (batch === "blocked") return { records: [], next: place, blocked: true };
       place = batch.next;
       if (batch.records.length > 0) return batch;
     }
@@ -193,12 +196,12 @@ export class Segments {
     segment: Segment,
     offset: number,
     limits: FrameLimits,
-  ): Promise<JournalBatch | undefined> {
+  ): Promise<JournalBatch | "blocked" | undefined> {
     for (let stretch = STRETCH_BYTES; ; stretch *= 2) {
       const size = Math.min(stretch, segment.size - offset);
       const atEnd = offset + size >= segment.size;
       const bytes = await this.#load(segment, offset, size);
-      if (bytes === undefined) return undefined;
+      if (bytes === undefined || bytes === "blocked") return bytes;
       const split = splitFrames(bytes, limits, atEnd);
       if (split.consumed === 0 && !atEnd) continue;
       if (split.damaged > 0) this.#noteDamage(segment, split.damaged);
@@ -207,13 +210,19 @@ export class Segments {
     }
   }
 
-  async #load(segment: Segment, offset: number, size: number): Promise<Buffer | undefined> {
+  async #load(
+    segment: Segment,
+    offset: number,
+    size: number,
+  ): Promise<Buffer | "blocked" | undefined> {
     if (segment.memory !== undefined) return segment.memory.subarray(offset, offset + size);
     try {
       const bytes = await this.#options.disk.read(segment.path ?? "", offset, size);
       if (bytes.length === size) return bytes;
       throw new Error(`it ends at ${offset + bytes.length} instead of ${segment.size} bytes`);
     } catch (error) {
+      // Too many connections leave no descriptor to read with: that passes, and the file is sound.
+      if (isShortage(error)) return "blocked";
       // One bad place must not keep all later records from the ledger.
       segment.unreadable = true;
       segment.sealed = true;
@@ -242,6 +251,12 @@ export class Segments {
       .finally(() => this.#removing.delete(removing));
     this.#removing.add(removing);
   }
+}
+
+const shortages: ReadonlySet<unknown> = new Set(["EMFILE", "ENFILE", "ENOMEM", "EAGAIN"]);
+
+function isShortage(error: unknown): boolean {
+  return error instanceof Error && "code" in error && shortages.has(error.code);
 }
 
 const STRETCH_BYTES = 256 * 1024;
