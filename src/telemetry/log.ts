@@ -16,7 +16,13 @@ export interface Log {
  */
 export function createLog(part: string, level: string): Log {
   return pino(
-    { level, base: { part }, timestamp: pino.stdTimeFunctions.isoTime },
+    {
+      level,
+      base: { part },
+      timestamp: pino.stdTimeFunctions.isoTime,
+      // Without this an Error under `error` is written without its message.
+      serializers: { error: pino.stdSerializers.errWithCause },
+    },
     pino.destination({ dest: 2, sync: true }),
   );
 }
