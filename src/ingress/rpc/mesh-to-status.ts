@@ -52,6 +52,7 @@ const MESSAGE_BYTES_MAX = 900;
  */
 function tellCaller(error: MeshError, requestId: string): MeshError {
   const metadata: Record<string, string> = { ...error.details.metadata, request_id: requestId };
+  for (const name in metadata) metadata[name] = limit(metadata[name] ?? "");
   const { upstream } = error.details;
   if (upstream !== undefined) {
     if (upstream.status > 0) metadata.upstream_status = String(upstream.status);
