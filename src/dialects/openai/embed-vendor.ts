@@ -44,16 +44,41 @@ export function readVectors(body: Buffer, ask: EmbedAsk): VectorsReading {
     if (wire.error != null) throw readErrorInside(wire);
     throw createGarbled("the answer has no data");
   }
+  checkCount(data, ask);
   const usage = readUsage(wire.usage);
+  const form = isInAskedForm(data[0], ask) ? body : undefined;
   let response: EmbedResponse | undefined;
+  // What is decoded anyhow is decoded here, where nonsense still lets another target answer.
+  if (form === undefined) response = decodeVectors(data, ask.request().encoding, usage);
   return {
     usage,
-    wire: isInAskedForm(data[0], ask) ? body : undefined,
+    wire: form,
     response: () => {
       response ??= decodeVectors(data, ask.request().encoding, usage);
       return response;
     },
   };
+}
+
+/** A vector too few or one of no input, and callers put vectors to the wrong texts. */
+function checkCount(data: readonly JsonValue[], ask: EmbedAsk): void {
+  const count = countInputs(ask);
+  if (data.length !== count) {
+    throw createGarbled(`there are ${data.length} vectors for ${count} inputs`);
+  }
+  for (const [at, item] of data.entries()) {
+    const index = isJsonObject(item) && typeof item.index === "number" ? item.index : at;
+    if (!(Number.isInteger(index) && index >= 0 && index < count)) {
+      throw createGarbled(`data[${at}] is numbered ${index}`);
+    }
+  }
+}
+
+/** One text, one list of tokens, or a list of either. */
+function countInputs(ask: EmbedAsk): number {
+  if (ask.wire === undefined) return ask.request().inputs.length;
+  const { input } = ask.wire;
+  return isJsonArray(input) && typeof input[0] !== "number" ? input.length : 1;
 }
 
 /** Some engines do not know base64 and send numbers whatever was asked. */
@@ -96,7 +121,10 @@ function decodeVector(item: JsonObject, at: number, encoding: VectorEncoding): E
     return vector;
   }
   if (!isJsonArray(wire)) throw createGarbled(`data[${at}] has no embedding`);
-  const values = wire.map(Number);
+  const values = wire.map((value) => {
+    if (typeof value === "number" && Number.isFinite(value)) return value;
+    throw createGarbled(`data[${at}] has a value that is no number`);
+  });
   if (bytes) vector.littleEndian = writeFloats(values);
   else vector.values = values;
   return vector;

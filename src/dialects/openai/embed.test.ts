@@ -101,8 +101,9 @@ describe("openaiEmbed", () => {
   });
 
   it("gives the typed door the form that it asked for", () => {
-    const bytes = typed({ encoding: VectorEncoding.LITTLE_ENDIAN });
-    const floats = typed({});
+    const inputs = [{ input: { case: "text", value: "a" } as const }];
+    const bytes = typed({ inputs, encoding: VectorEncoding.LITTLE_ENDIAN });
+    const floats = typed({ inputs });
     for (const sent of [vector, base64]) {
       const little = vendor.readAnswer(bodyOf(sent), bytes).response().embeddings[0];
       expect(Buffer.from(little?.littleEndian ?? []).toString("base64")).toBe(base64);
@@ -114,7 +115,21 @@ describe("openaiEmbed", () => {
 
   for (const body of ["<html>", "[]", "{}", '{"data":[{}]}', '{"data":[{"embedding":"AAA="}]}']) {
     it(`refuses ${body} as an answer`, () => {
-      expect(() => vendor.readAnswer(Buffer.from(body), typed({})).response()).toThrow("no sense");
+      const ask = typed({ inputs: [{ input: { case: "text", value: "a" } }] });
+      expect(() => vendor.readAnswer(Buffer.from(body), ask).response()).toThrow("no sense");
+    });
+  }
+
+  const lies: Array<[string, unknown[]]> = [
+    ["a vector too few", [{ index: 0, embedding: [1] }]],
+    ["a vector of no input", [0, 1e9].map((index) => ({ index, embedding: [1] }))],
+    ["a value that is no number", [0, 1].map((index) => ({ index, embedding: [1, "x"] }))],
+  ];
+  for (const [name, data] of lies) {
+    it(`refuses ${name}, while another target may still answer`, () => {
+      const inputs = ["a", "b"].map((value) => ({ input: { case: "text", value } as const }));
+      const body = Buffer.from(JSON.stringify({ data }));
+      expect(() => vendor.readAnswer(body, typed({ inputs }))).toThrow("no sense");
     });
   }
 });
