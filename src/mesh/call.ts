@@ -2,6 +2,7 @@ import type { AttemptRecord, ExcludedTarget } from "../../gen/weir/admin/v1/reco
 import type { Decision, Finish } from "../../gen/weir/v1/chat_pb.ts";
 import type { Cost, Usage } from "../../gen/weir/v1/usage_pb.ts";
 import type { Cancellation } from "./cancellation.ts";
+import type { Target } from "./target.ts";
 
 /** The door that a call came through. */
 export type DoorName = "grpc" | "connect" | "grpc-web" | "openai" | "anthropic";
@@ -48,6 +49,8 @@ export interface Trail {
   usage: Usage | undefined;
   /** What that costs. */
   cost: Cost | undefined;
+  /** The target that charged last: whose cost it is when nobody answered. */
+  charged: Target | undefined;
 }
 
 export function createTrail(): Trail {
@@ -62,5 +65,6 @@ export function createTrail(): Trail {
     finish: undefined,
     usage: undefined,
     cost: undefined,
+    charged: undefined,
   };
 }

@@ -2,7 +2,7 @@ import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { RequestRecord, RequestRecord_Kind } from "../../gen/weir/admin/v1/record_pb.ts";
 import { FinishReason } from "../../gen/weir/v1/chat_pb.ts";
 import type { ChatAsk, EmbedAsk } from "./ask.ts";
-import type { Call } from "./call.ts";
+import type { Call, Trail } from "./call.ts";
 import type { Clock } from "./clock.ts";
 import type { MeshError } from "./errors.ts";
 import type { Principal } from "./grant.ts";
@@ -35,9 +35,10 @@ export function createRecord(facts: RecordFacts): RequestRecord {
     key: key.name,
     user: principal.user,
     modelAsked: clip(ask.model, NAME_CHARACTERS_MAX),
-    model: trail.decision?.model ?? "",
-    provider: trail.decision === undefined ? "" : `providers/${trail.decision.provider}`,
-    upstreamModel: trail.decision?.upstreamModel ?? "",
+    // Where nobody answered, what was charged still belongs to whom charged it.
+    model: trail.decision?.model ?? trail.charged?.model ?? "",
+    provider: nameProvider(trail),
+    upstreamModel: trail.decision?.upstreamModel ?? trail.charged?.upstreamModel ?? "",
     attempts: trail.attempts,
     costNanoUsd: trail.cost?.costNanoUsd ?? 0n,
     costKnown: trail.cost?.known ?? true,
@@ -71,6 +72,11 @@ const TEXT_CHARACTERS_MAX = 4096;
 
 function clip(text: string, charactersMax: number): string {
   return text.length > charactersMax ? `${text.slice(0, charactersMax)}…` : text;
+}
+
+function nameProvider({ decision, charged }: Trail): string {
+  if (decision !== undefined) return `providers/${decision.provider}`;
+  return charged?.provider.name ?? "";
 }
 
 /** A point in time as the wire has it. */

@@ -1,6 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
 import { ModelSchema } from "../../gen/weir/admin/v1/model_pb.ts";
+import { RequestRecord_Kind } from "../../gen/weir/admin/v1/record_pb.ts";
 import { FinishReason } from "../../gen/weir/v1/chat_pb.ts";
 import {
   createTestAsk,
@@ -12,6 +13,7 @@ import { createTestLeg, createTestTarget } from "../../test/support/targets.ts";
 import type { ChatChunk } from "../mesh/chunk.ts";
 import { MeshError } from "../mesh/errors.ts";
 import { createSeededRandom } from "../mesh/random.ts";
+import { createRecord } from "../mesh/record.ts";
 import type { ChatSink } from "../mesh/sink.ts";
 import type { Target } from "../mesh/target.ts";
 import type { Attempt, Upstream, UpstreamEnd, UpstreamSink } from "../mesh/upstream.ts";
@@ -315,6 +317,28 @@ describe("attemptChat()", () => {
     const grant = createTestGrant([createTestLeg(chain("a", "b"))]);
     await house.attemptChat(grant, createTestAsk(), call, new TestSink());
     expect(call.trail.usage).toMatchObject({ inputTokens: most, outputTokens: most });
+  });
+
+  it("tells who charged for a request that nobody answered", async () => {
+    const house = createHouse({
+      a: async (_sink, attempt) => {
+        attempt.partial = createUsage({ inputTokens: 7, estimated: true });
+        throw new MeshError("UPSTREAM_REFUSED", "scripted");
+      },
+    });
+    const call = createTestCall(house.clock);
+    const ask = createTestAsk();
+    const grant = createTestGrant([createTestLeg(chain("a"))]);
+    await house.attemptChat(grant, ask, call, new TestSink()).catch(() => {});
+    const { principal, revision } = grant;
+    const kind = RequestRecord_Kind.CHAT;
+    const facts = { kind, call, ask, principal, revision, error: undefined, clock: house.clock };
+    expect(createRecord(facts)).toMatchObject({
+      model: "test/model",
+      provider: "providers/test",
+      upstreamModel: "a",
+      costNanoUsd: 7_000n,
+    });
   });
 
   it("takes a target out after five failures and leaves the last one in", async () => {

@@ -100,14 +100,14 @@ export type RequestRecord = Message<"weir.admin.v1.RequestRecord"> & {
   modelAsked: string;
 
   /**
-   * The model that answered. Empty means none.
+   * The model that answered or, when none did, that charged last. Empty means none.
    *
    * @generated from field: string model = 12;
    */
   model: string;
 
   /**
-   * `providers/{provider}` that answered. Empty means none.
+   * `providers/{provider}` that answered or, when none did, that charged last. Empty means none.
    *
    * @generated from field: string provider = 13;
    */
