@@ -29,7 +29,10 @@ afterEach(async () => {
 });
 
 describe("createHttpUpstream(): cancellation and backpressure", () => {
-  it("closes the connection within 100 ms of a cancel, and says what was used", async () => {
+  // On a machine that does much else a process may wait longer than that for a processor.
+  it("closes the connection within 100 ms of a cancel, and says what was used", {
+    retry: 2,
+  }, async () => {
     const server = await serve((socket) => {
       socket.write(STREAM_HEAD);
       socket.write(writeChunk(writeDelta("some content")));
