@@ -17,7 +17,12 @@ export interface RoundOptions {
   readonly directory: string;
   readonly rounds: number;
   readonly seconds: number;
+  /** Before each measured window. */
   readonly warmSeconds: number;
+  /** Once for each closed loop, before the first round: V8 is done with its hot paths only after seconds of load. */
+  readonly compileSeconds: number;
+  /** No further round is begun after this time. */
+  readonly minutesMax: number;
   /** How often a disturbed measurement is repeated. */
   readonly retries: number;
 }
@@ -91,7 +96,7 @@ export async function warmUp(
     if (server === undefined) continue;
     const result = await runLoad(trial, server, {
       ...createLoadOptions(servers, options),
-      seconds: options.warmSeconds,
+      seconds: options.compileSeconds,
       marks: trial.form.endsWith("-stream"),
     });
     if (result.errors > 0) throw new Error(`${trial.name} fails: ${result.error}`);
@@ -113,7 +118,12 @@ export async function runRounds(
   say: (line: string) => void,
 ): Promise<Rounds> {
   const rounds = new Rounds();
+  const endMs = performance.now() + options.minutesMax * 60_000;
   for (let round = 1; round <= options.rounds; round++) {
+    if (performance.now() > endMs) {
+      say(`${options.minutesMax} minutes are over: the rounds from ${round} on are left out.`);
+      break;
+    }
     rounds.begin();
     for (const trial of trials) {
       const server = servers.get(trial.server);

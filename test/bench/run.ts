@@ -19,6 +19,7 @@ const help = `npm run bench -- [OPTION…]
 
   --rounds N       rounds, each with every trial once; default 5
   --seconds N      measured seconds of a trial; default 4
+  --minutes N      begins no further round after this time; default 30
   --only A,B       only these parts: ${groups.join(", ")}
   --quick          one short round, to see that everything runs; its numbers say little
   --out FILE       all results as JSON
@@ -29,6 +30,7 @@ const { values: given } = parseArgs({
   options: {
     rounds: { type: "string", default: "5" },
     seconds: { type: "string", default: "4" },
+    minutes: { type: "string", default: "30" },
     only: { type: "string" },
     quick: { type: "boolean", default: false },
     out: { type: "string" },
@@ -43,13 +45,15 @@ const MEMORY_ROUNDS_MAX = 3;
 
 async function run(directory: string): Promise<void> {
   const asked = readGroups(given.only);
+  const bounds = { directory, minutesMax: readNumber("minutes", given.minutes) };
   const options: RoundOptions = given.quick
-    ? { directory, rounds: 1, seconds: 1, warmSeconds: 0.5, retries: 0 }
+    ? { ...bounds, rounds: 1, seconds: 1, warmSeconds: 0.5, compileSeconds: 0.5, retries: 0 }
     : {
-        directory,
+        ...bounds,
         rounds: readNumber("rounds", given.rounds),
         seconds: readNumber("seconds", given.seconds),
         warmSeconds: 1,
+        compileSeconds: 5,
         retries: 1,
       };
   const chosen = trials.filter(({ group }) => asked.has(group));
