@@ -15,6 +15,7 @@ export function createChatAsk(chat: Chat, stream: boolean, bytes: number): ChatA
     bytes,
     wire: undefined,
     parameters: () => listChatParameters(chat),
+    routing: () => chat.routing,
     chat: () => chat,
   };
 }
@@ -30,6 +31,7 @@ export function createEmbedAsk(request: EmbedRequest, bytes: number): EmbedAsk {
     bytes,
     wire: undefined,
     parameters: () => (request.dimensions === undefined ? [] : ["dimensions"]),
+    routing: () => request.routing,
     request: () => request,
   };
 }

@@ -1,4 +1,4 @@
-import type { Chat } from "../../gen/weir/v1/chat_pb.ts";
+import type { Chat, RoutingPreferences } from "../../gen/weir/v1/chat_pb.ts";
 import type { EmbedRequest } from "../../gen/weir/v1/embed_service_pb.ts";
 import type { JsonObject } from "./json.ts";
 
@@ -35,6 +35,8 @@ export interface ChatAsk {
    * to judge.
    */
   parameters(): readonly string[];
+  /** The caller's wishes about targets; undefined when there are none. */
+  routing(): RoutingPreferences | undefined;
   /** The message, decoded once. Throws INVALID_REQUEST naming the field. */
   chat(): Chat;
 }
@@ -49,5 +51,6 @@ export interface EmbedAsk {
   readonly bytes: number;
   readonly wire: JsonObject | undefined;
   parameters(): readonly string[];
+  routing(): RoutingPreferences | undefined;
   request(): EmbedRequest;
 }

@@ -23,6 +23,8 @@ export interface Grant {
    * fallbacks.
    */
   readonly legs: readonly Leg[];
+  /** Most targets to try; undefined leaves it to routing. */
+  readonly targetsMax?: number;
 }
 
 /** One model that may answer. */

@@ -2,6 +2,7 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
 import { AccessRuleSchema, Policy_Mode } from "../../gen/weir/admin/v1/policy_pb.ts";
 import { Role } from "../../gen/weir/admin/v1/team_pb.ts";
+import { RoutingPreferences_Sort, RoutingPreferencesSchema } from "../../gen/weir/v1/chat_pb.ts";
 import { createTestAsk, createTestCall, createTestPrincipal } from "../../test/support/calls.ts";
 import { holdSnapshot, type TestResources } from "../../test/support/snapshots.ts";
 import { MeshError } from "../mesh/errors.ts";
@@ -244,6 +245,53 @@ describe("grant()", () => {
       expect(upstreamModel.length).toBeLessThan(600);
     }
   });
+});
+
+describe("a caller's wishes", () => {
+  type Wishes = MessageInitShape<typeof RoutingPreferencesSchema>;
+  const wish = (fields: Wishes) => ({ routing: create(RoutingPreferencesSchema, fields) });
+  const narrowing: ReadonlyArray<readonly [Wishes, readonly string[]]> = [
+    [{ only: ["eu"] }, ["providers/eu"]],
+    [{ only: ["providers/us"] }, ["providers/us"]],
+    [{ ignore: ["us"] }, ["providers/eu"]],
+    [{ zeroDataRetention: true }, ["providers/eu"]],
+    [{ only: ["elsewhere"] }, []],
+  ];
+  for (const [fields, expected] of narrowing) {
+    it(`narrow the targets: ${JSON.stringify(fields)}`, () => {
+      expect(targetsOf(everything, wish(fields))).toEqual(expected);
+    });
+  }
+
+  it("never widen what policy allows", () => {
+    const rule = allow({ denyProviders: ["providers/us"] });
+    expect(targetsOf([{ name: "policies/p", rule }], wish({ only: ["us"] }))).toEqual([]);
+  });
+
+  it("put the providers of an order first", () => {
+    const { grant } = grantOf(everything, wish({ order: ["us", "eu"] }));
+    const priorities = new Map(
+      grant.legs[0]?.targets.map(({ provider, priority }) => [provider.name, priority]),
+    );
+    const us = priorities.get("providers/us") ?? 0;
+    expect(us).toBeLessThan(priorities.get("providers/eu") ?? 0);
+  });
+
+  it("hold the request to one target without fallbacks", () => {
+    expect(grantOf(everything, wish({ allowFallbacks: false })).grant.targetsMax).toBe(1);
+  });
+
+  const unfollowed: readonly Wishes[] = [
+    { sort: RoutingPreferences_Sort.PRICE },
+    { requireParameters: true },
+    { quantizations: ["fp8"] },
+    { maxOutputPriceNanoUsdPerMillion: 1n },
+  ];
+  for (const fields of unfollowed) {
+    it(`are refused where nothing follows them yet: ${Object.keys(fields)}`, () => {
+      expect(reasonOf(everything, wish(fields))).toBe("UNIMPLEMENTED");
+    });
+  }
 });
 
 describe("model directory", () => {

@@ -6,6 +6,7 @@ import type { Grant, Leg, Principal } from "../mesh/grant.ts";
 import type { Snapshot } from "../mesh/snapshot.ts";
 import { type AccessPolicy, listAccessPolicies } from "./access.ts";
 import { type Asker, judgeName, type NameVerdict } from "./judge-name.ts";
+import { narrowLegs } from "./preferences.ts";
 
 /** Verdicts kept for each key; past it they are all forgotten and made anew. */
 const VERDICTS_PER_KEY_MAX = 256;
@@ -54,10 +55,13 @@ export function createPolicyRoom(current: () => Snapshot): PolicyRoom {
       call.trail.auditDeniedBy.push(...first.access.auditDeniedBy);
       const leg = assertAllowed(first, ask.model);
       assertParameters(first, ask);
+      const legs = listLegs(leg, ask, call, (name) => judge(asker, name));
+      const wishes = ask.routing();
       return {
         principal,
         revision: current().revision,
-        legs: listLegs(leg, ask, call, (name) => judge(asker, name)),
+        legs: wishes === undefined ? legs : narrowLegs(legs, wishes),
+        ...(wishes?.allowFallbacks === false ? { targetsMax: 1 } : {}),
       };
     },
     find: (principal, name) => {

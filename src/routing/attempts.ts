@@ -55,7 +55,7 @@ export async function runAttempts<T>(attempts: AttemptsOfCall<T>): Promise<T> {
     if (failure !== undefined && !followsFailure(leg, failure)) continue;
     if (failure === undefined && leg.after !== "first" && leg.after !== "any") continue;
     for (const target of planLeg(leg, tools.breakers, tools.random)) {
-      if (tried >= TARGETS_MAX) break;
+      if (tried >= (grant.targetsMax ?? TARGETS_MAX)) break;
       tried += 1;
       const result = await tryWithRetries(leg, target, attempts);
       if (!(result instanceof MeshError)) return result.value;

@@ -50,6 +50,10 @@ export function readCountAsk(body: JsonObject, bytes: number): ChatAsk {
   parseRoles(body);
   const fallbackModels = parseFallbackModels(body.models);
   let chat: Chat | undefined;
+  const read = (): Chat => {
+    chat ??= parseChat(body, fallbackModels);
+    return chat;
+  };
   return {
     dialect: "anthropic",
     model,
@@ -61,10 +65,8 @@ export function readCountAsk(body: JsonObject, bytes: number): ChatAsk {
     bytes,
     wire: body,
     parameters: () => listParameters(body),
-    chat: () => {
-      chat ??= parseChat(body, fallbackModels);
-      return chat;
-    },
+    routing: () => (body.provider == null ? undefined : read().routing),
+    chat: read,
   };
 }
 

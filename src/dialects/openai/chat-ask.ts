@@ -56,6 +56,10 @@ class OpenAiChatAsk implements ChatAsk {
     return listParameters(this.wire);
   }
 
+  routing(): Chat["routing"] {
+    return this.wire.provider == null ? undefined : this.chat().routing;
+  }
+
   chat(): Chat {
     this.#chat ??= readChat(this.wire, this);
     return this.#chat;

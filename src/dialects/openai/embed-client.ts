@@ -44,6 +44,7 @@ export function readEmbedAsk(body: JsonObject, bytes: number): EmbedAsk {
     bytes,
     wire: body,
     parameters: () => (body.dimensions == null ? [] : ["dimensions"]),
+    routing: () => (body.provider == null ? undefined : ask.request().routing),
     request: () => {
       request ??= readEmbedRequest(body, ask);
       return request;
