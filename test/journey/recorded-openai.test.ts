@@ -74,7 +74,10 @@ async function end(): Promise<void> {
 /** Sends a recorded request through Weir, and checks what arrives at the upstream. */
 async function replay(exchange: Exchange, path: string): Promise<Answer> {
   const model = modelOf.get(exchange) ?? "";
-  const body = { ...exchange.req, model: `${exchange.provider}/${model}` };
+  // Routing wishes name providers of this installation; a recorded one names a vendor's own.
+  const wishes =
+    exchange.req.provider === undefined ? {} : { provider: { only: [exchange.provider] } };
+  const body = { ...exchange.req, ...wishes, model: `${exchange.provider}/${model}` };
   const answer = await post(weir, path, body, { dispatcher });
   const arrival = upstream.arrival(model);
   const rest = expectRequest(exchange.req);
