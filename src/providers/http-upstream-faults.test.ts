@@ -1,6 +1,5 @@
-import type net from "node:net";
 import { gzipSync } from "node:zlib";
-import { afterEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { VirtualClock } from "../mesh/virtual-clock.ts";
 import { createHttpUpstream } from "./http-upstream.ts";
 import {
@@ -8,10 +7,9 @@ import {
   createTarget,
   DONE,
   dialects,
-  type RawServer,
   STREAM_HEAD,
+  serve,
   startChat,
-  startRawServer,
   writeAnswer,
   writeChunk,
   writeDelta,
@@ -21,16 +19,11 @@ import {
 
 const clock = new VirtualClock();
 const upstream = createHttpUpstream({ clock, dialects });
-const servers: RawServer[] = [];
-
-afterEach(async () => {
-  for (const server of servers.splice(0)) await server.close();
-});
 
 describe("createHttpUpstream(): lies and faults", () => {
   it("says UPSTREAM_FAILED when nobody listens, with nothing to bill and the reason inside", async () => {
     const server = await serve(() => {});
-    await servers.pop()?.close();
+    await server.close();
     const trial = startChat(upstream, createTarget(server.url), askOpenai());
     const error = await trial.done.catch((thrown) => thrown);
     expect(error).toMatchObject({ reason: "UPSTREAM_FAILED" });
@@ -214,9 +207,3 @@ describe("createHttpUpstream(): lies and faults", () => {
     });
   });
 });
-
-async function serve(answer: (socket: net.Socket, request: string) => void): Promise<RawServer> {
-  const server = await startRawServer(answer);
-  servers.push(server);
-  return server;
-}

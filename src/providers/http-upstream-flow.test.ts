@@ -1,5 +1,4 @@
-import type net from "node:net";
-import { afterEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { MeshError } from "../mesh/errors.ts";
 import { VirtualClock } from "../mesh/virtual-clock.ts";
 import { createHttpUpstream } from "./http-upstream.ts";
@@ -8,11 +7,10 @@ import {
   createTarget,
   DONE,
   dialects,
-  type RawServer,
   STREAM_END,
   STREAM_HEAD,
+  serve,
   startChat,
-  startRawServer,
   writeAnswer,
   writeChunk,
   writeDelta,
@@ -22,11 +20,6 @@ import {
 
 const clock = new VirtualClock();
 const upstream = createHttpUpstream({ clock, dialects });
-const servers: RawServer[] = [];
-
-afterEach(async () => {
-  for (const server of servers.splice(0)) await server.close();
-});
 
 describe("createHttpUpstream(): cancellation and backpressure", () => {
   // On a machine that does much else a process may wait longer than that for a processor.
@@ -113,12 +106,6 @@ describe("createHttpUpstream(): cancellation and backpressure", () => {
     );
   });
 });
-
-async function serve(answer: (socket: net.Socket, request: string) => void): Promise<RawServer> {
-  const server = await startRawServer(answer);
-  servers.push(server);
-  return server;
-}
 
 /** Waits for what real sockets do in their own time. */
 async function until(holds: () => boolean): Promise<void> {

@@ -1,6 +1,6 @@
 import type net from "node:net";
 import { gzipSync } from "node:zlib";
-import { afterEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { FinishReason } from "../../gen/weir/v1/chat_pb.ts";
 import { VirtualClock } from "../mesh/virtual-clock.ts";
 import { createHttpUpstream } from "./http-upstream.ts";
@@ -10,11 +10,10 @@ import {
   createTarget,
   DONE,
   dialects,
-  type RawServer,
   STREAM_END,
   STREAM_HEAD,
+  serve,
   startChat,
-  startRawServer,
   writeAnswer,
   writeChunk,
   writeDelta,
@@ -24,11 +23,6 @@ import {
 
 const clock = new VirtualClock();
 const upstream = createHttpUpstream({ clock, dialects });
-const servers: RawServer[] = [];
-
-afterEach(async () => {
-  for (const server of servers.splice(0)) await server.close();
-});
 
 describe("createHttpUpstream(): answers", () => {
   it("reads a whole answer into one chunk", async () => {
@@ -221,12 +215,6 @@ describe("createHttpUpstream(): requests", () => {
     expect(server.requests[0]).toContain("POST /v1/embeddings HTTP");
   });
 });
-
-async function serve(answer: (socket: net.Socket, request: string) => void): Promise<RawServer> {
-  const server = await startRawServer(answer);
-  servers.push(server);
-  return server;
-}
 
 /** Sends a streamed body in pieces of `size` bytes, each in a packet of its own. */
 async function drip(socket: net.Socket, body: Buffer, size: number): Promise<void> {

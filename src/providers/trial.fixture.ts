@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import net from "node:net";
 import { create } from "@bufbuild/protobuf";
+import { onTestFinished } from "vitest";
 import { ProviderSchema } from "../../gen/weir/admin/v1/provider_pb.ts";
 import { anthropicChat } from "../dialects/anthropic/index.ts";
 import { openaiChat, openaiEmbed } from "../dialects/openai/index.ts";
@@ -229,4 +230,11 @@ export function writeAnswer(content: string): string {
     choices,
     usage,
   });
+}
+
+/** A raw server of one test, closed when that is over. */
+export async function serve(answer: Parameters<typeof startRawServer>[0]): Promise<RawServer> {
+  const server = await startRawServer(answer);
+  onTestFinished(() => server.close());
+  return server;
 }
