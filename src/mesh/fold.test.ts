@@ -92,11 +92,13 @@ const answers = fc
     raw: fc.option(fc.string()),
   })
   .map(({ parts, audio, refusal, logprobs, raw }) => {
-    const kept = parts.filter((part, at) => {
-      const before = parts[at - 1];
-      if (part.case !== "text" || before?.case !== "text") return true;
-      return before.value.citations.length > 0;
-    });
+    const kept: typeof parts = [];
+    for (const part of parts) {
+      const before = kept.at(-1);
+      const wouldMerge =
+        part.case === "text" && before?.case === "text" && before.value.citations.length === 0;
+      if (!wouldMerge) kept.push(part);
+    }
     return {
       message: {
         role: Role.ASSISTANT,
