@@ -7,6 +7,7 @@ import { createAnswerHeaders } from "../answer-headers.ts";
 import type { RpcHouse } from "../rpc-house.ts";
 import { UnarySink } from "../unary-sink.ts";
 import { validateChat } from "../validate-chat.ts";
+import { decodeChat } from "./decode-chat.ts";
 import { frameMessage } from "./frame-message.ts";
 import type { HotMethod } from "./grpc-exchange.ts";
 import { parseMessage } from "./parse-message.ts";
@@ -16,7 +17,7 @@ export function createCreateChatMethod(house: RpcHouse): HotMethod {
   return {
     serve: async (exchange, message) => {
       const { call } = exchange;
-      const chat = validateChat(parseMessage(CreateChatRequestSchema, message).chat);
+      const chat = validateChat(parseMessage(decodeChat, CreateChatRequestSchema, message));
       const sink = new UnarySink();
       exchange.enter();
       const outcome = await house.chat(call, createChatAsk(chat, false, message.length), sink);

@@ -1,3 +1,4 @@
+import { fromBinary } from "@bufbuild/protobuf";
 import {
   EmbedRequestSchema,
   EmbedResponseSchema,
@@ -15,7 +16,7 @@ export function createEmbedMethod(house: RpcHouse): HotMethod {
   return {
     serve: async (exchange, message) => {
       const { call } = exchange;
-      const request = validateEmbed(parseMessage(EmbedRequestSchema, message));
+      const request = validateEmbed(parseMessage(fromBinary, EmbedRequestSchema, message));
       exchange.enter();
       const outcome = await house.embed(call, createEmbedAsk(request, message.length));
       const frame = frameMessage(EmbedResponseSchema, outcome.response());

@@ -1,13 +1,16 @@
-import { type DescMessage, fromBinary, type MessageShape } from "@bufbuild/protobuf";
 import { MeshError } from "../../../mesh/errors.ts";
 
-/** Decodes a request's message. Throws INVALID_REQUEST when the bytes are none. */
-export function parseMessage<Desc extends DescMessage>(
-  schema: Desc,
-  bytes: Uint8Array,
-): MessageShape<Desc> {
+/**
+ * Decodes a request's message with `decode`. Throws INVALID_REQUEST when the bytes are no message
+ * of the kind that `schema` describes.
+ */
+export function parseMessage<Schema extends { readonly typeName: string }, Decoded>(
+  decode: (schema: Schema, bytes: Buffer) => Decoded,
+  schema: Schema,
+  bytes: Buffer,
+): Decoded {
   try {
-    return fromBinary(schema, bytes);
+    return decode(schema, bytes);
   } catch (thrown) {
     const text = `The message is no ${schema.typeName}. Encode it from the published proto files.`;
     throw new MeshError("INVALID_REQUEST", text, { cause: thrown });

@@ -8,6 +8,7 @@ import { createAnswerHeaders } from "../answer-headers.ts";
 import { createFinishedEvent, createStartedEvent } from "../chat-events.ts";
 import type { RpcHouse } from "../rpc-house.ts";
 import { validateChat } from "../validate-chat.ts";
+import { decodeChat } from "./decode-chat.ts";
 import { frameEvents } from "./frame-events.ts";
 import type { GrpcExchange, HotMethod } from "./grpc-exchange.ts";
 import { parseMessage } from "./parse-message.ts";
@@ -16,7 +17,7 @@ import { parseMessage } from "./parse-message.ts";
 export function createStreamChatMethod(house: RpcHouse): HotMethod {
   return {
     serve: async (exchange, message) => {
-      const chat = validateChat(parseMessage(StreamChatRequestSchema, message).chat);
+      const chat = validateChat(parseMessage(decodeChat, StreamChatRequestSchema, message));
       const sink = new GrpcStreamSink(exchange);
       exchange.enter();
       const ask = createChatAsk(chat, true, message.length);
