@@ -39,6 +39,11 @@ export function createLinkService(options: LinkServerOptions): LinkServer {
   const stopListening = options.hub.onCommit((revision) => {
     for (const session of sessions.all()) session.committed(revision);
   });
+  const stopRecalling = options.hub.onRecall?.(({ buckets, except }) => {
+    for (const session of sessions.all()) {
+      if (session.hello.proxyId !== except) session.recall(buckets);
+    }
+  });
   return {
     routes: (router) => {
       router.service(LinkService, {
@@ -53,6 +58,7 @@ export function createLinkService(options: LinkServerOptions): LinkServer {
     close: () => {
       closed = true;
       stopListening();
+      stopRecalling?.();
       for (const session of sessions.all()) session.dismiss("this control plane shuts down");
     },
   };

@@ -7,6 +7,7 @@ import {
 } from "../../gen/weir/link/v1/link_service_pb.ts";
 import type { Clock, Timer } from "../mesh/clock.ts";
 import { SnapshotRefusal } from "../mesh/compile-refusal.ts";
+import type { QuotaLink } from "../mesh/quota.ts";
 import { type Random, systemRandom } from "../mesh/random.ts";
 import type { SnapshotChange } from "../mesh/snapshot.ts";
 import type { SnapshotHolder } from "../mesh/snapshot-holder.ts";
@@ -48,6 +49,8 @@ export interface ProxyLinkOptions {
   readonly log: LinkLog;
   readonly random?: Random;
   readonly tls?: LinkTls;
+  /** What speaks for this proxy's quota; absent where nothing is limited. */
+  readonly quota?: QuotaLink;
 }
 
 /** Begins to connect, and goes on trying. Throws when there is no address. */
@@ -157,6 +160,12 @@ class ProxyEnd {
       case "goodbye":
         this.#channel?.close(message.value.reason);
         return;
+      case "quotaReply":
+        this.#options.quota?.reply(message.value);
+        return;
+      case "quotaRecall":
+        this.#options.quota?.recall(message.value);
+        return;
       case undefined:
         return;
       default:
@@ -173,6 +182,7 @@ class ProxyEnd {
     this.#sender = startRecordSender(journal, this.#channel, clock);
     log.info({ control: this.#address }, "connected to the control plane");
     this.#sendFaults();
+    this.#options.quota?.connected((value) => this.#send({ case: "quotaReport", value }));
   }
 
   #receivePart(part: SnapshotPart): void {
@@ -247,6 +257,7 @@ class ProxyEnd {
     this.#channel = undefined;
     this.#timer?.cancel();
     const lasted = this.#connectedMs === undefined ? 0 : clock.now() - this.#connectedMs;
+    if (this.connected) this.#options.quota?.disconnected();
     this.#connectedMs = undefined;
     if (this.#closed) return;
     // One that breaks soon after each beginning is not asked more often than one that never

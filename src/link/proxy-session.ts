@@ -3,6 +3,8 @@ import type {
   ConnectRequest,
   ConnectResponse,
   Hello,
+  QuotaReply,
+  QuotaReport,
   SnapshotRefused,
 } from "../../gen/weir/link/v1/link_service_pb.ts";
 import { type Clock, pause } from "../mesh/clock.ts";
@@ -44,6 +46,8 @@ export class ProxySession {
   #confirmedSequence = 0n;
   #appending: Promise<void> = Promise.resolve();
   #appendingCount = 0;
+  #quotaReply: QuotaReply | undefined;
+  readonly #recalled = new Set<string>();
   #goodbye: string | undefined;
   #failure: ConnectError | undefined;
   #ended = false;
@@ -117,6 +121,11 @@ export class ProxySession {
         });
         continue;
       }
+      const quota = this.#nextQuotaMessage();
+      if (quota !== undefined) {
+        yield respond(quota);
+        continue;
+      }
       const change = await this.#nextChange();
       if (change === undefined) {
         await this.#wake.told();
@@ -127,6 +136,18 @@ export class ProxySession {
         yield respond({ case: "snapshotPart", value: part });
       }
     }
+  }
+
+  #nextQuotaMessage(): ConnectResponse["message"] | undefined {
+    if (this.#quotaReply !== undefined) {
+      const value = this.#quotaReply;
+      this.#quotaReply = undefined;
+      return { case: "quotaReply", value };
+    }
+    if (this.#recalled.size === 0) return undefined;
+    const buckets = [...this.#recalled];
+    this.#recalled.clear();
+    return { case: "quotaRecall", value: { $typeName: "weir.link.v1.QuotaRecall", buckets } };
   }
 
   /** Takes a message from the proxy. Resolves when the next one may be read. */
@@ -148,6 +169,9 @@ export class ProxySession {
       case "faults":
         this.#faults = message.value.faults.slice(0, FAULTS_MAX);
         return;
+      case "quotaReport":
+        this.#report(message.value);
+        return;
       case "hello":
         throw new ConnectError("hello was said before", Code.InvalidArgument);
       case undefined:
@@ -155,6 +179,22 @@ export class ProxySession {
       default:
         message satisfies never;
     }
+  }
+
+  /** Reports of one proxy go one after the other: each is answered before the next is sent. */
+  #report(report: QuotaReport): void {
+    const { proxyId, epoch } = this.hello;
+    const from = { proxyId, epoch: Number(epoch) };
+    void this.#options.hub.reportQuota?.(from, report).then((reply) => {
+      this.#quotaReply = reply;
+      this.#wake.tell();
+    });
+  }
+
+  /** Others need what the proxy has leased from these buckets. */
+  recall(buckets: readonly string[]): void {
+    for (const bucket of buckets) this.#recalled.add(bucket);
+    this.#wake.tell();
   }
 
   #answered(): void {

@@ -39,6 +39,25 @@ export interface ChatAsk {
   routing(): RoutingPreferences | undefined;
   /** The message, decoded once. Throws INVALID_REQUEST naming the field. */
   chat(): Chat;
+  /** What bounds its cost beside its bytes; looked for only where a limit concerns the request. */
+  bounds?(): AskBounds;
+}
+
+/** What bounds the cost of a chat, as the caller wrote it. */
+export interface AskBounds {
+  /** The caller's own limit of output tokens for one answer, whatever it is; undefined for none. */
+  readonly outputTokensMax: number | undefined;
+  /** How many answers it wants. At least 1. */
+  readonly choices: number;
+  readonly images: number;
+  /** Bytes of sound in the request, decoded. */
+  readonly audioBytes: number;
+  /** Documents, such as PDF, wherever they are. */
+  readonly files: number;
+  /** Bytes of documents in the request, decoded. */
+  readonly fileBytes: number;
+  /** Characters of the body that are encoded media, and so no text. */
+  readonly encodedBytes: number;
 }
 
 /** What a caller asks of an embedding model; see ChatAsk. */

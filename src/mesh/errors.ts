@@ -24,6 +24,7 @@ export const errorTable = {
   BUDGET_EXHAUSTED: row(8, 429, "insufficient_quota", "rate_limit_error", false),
   RATE_LIMITED: row(8, 429, "rate_limit_error", "rate_limit_error", true),
   QUOTA_UNAVAILABLE: row(14, 503, "server_error", "overloaded_error", true),
+  PRICE_UNKNOWN: row(9, 400, "invalid_request_error", "invalid_request_error", false),
   CALLER_GONE: row(1, 499, "server_error", "api_error", false),
   DEADLINE_EXCEEDED: row(4, 504, "server_error", "api_error", false),
   UPSTREAM_REFUSED: row(3, 400, "invalid_request_error", "invalid_request_error", false),

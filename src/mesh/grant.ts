@@ -1,6 +1,7 @@
 import type { Model } from "../../gen/weir/admin/v1/model_pb.ts";
 import type { ExcludedTarget } from "../../gen/weir/admin/v1/record_pb.ts";
 import type { Key, Role, Team } from "../../gen/weir/admin/v1/team_pb.ts";
+import type { BoundLimit } from "./limit.ts";
 import type { Target } from "./target.ts";
 
 /** Who asks. Compiled with the snapshot and shared by all calls of a key; never changed. */
@@ -37,5 +38,7 @@ export interface Leg {
   /** The targets that policy takes away, and why. */
   readonly excluded: readonly ExcludedTarget[];
   /** After which failures this model is tried. */
-  readonly after: "first" | "any" | "context_window" | "content_policy";
+  readonly after: "first" | "any" | "context_window" | "content_policy" | "budget";
+  /** What the call is counted against when this model is asked, each bucket once. */
+  readonly limits?: readonly BoundLimit[];
 }

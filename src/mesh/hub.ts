@@ -1,4 +1,5 @@
 import type { RequestRecord } from "../../gen/weir/admin/v1/record_pb.ts";
+import type { QuotaReply, QuotaReport } from "../../gen/weir/link/v1/link_service_pb.ts";
 import type { SnapshotChange } from "./snapshot.ts";
 
 /**
@@ -16,6 +17,26 @@ export interface Hub {
   onCommit(listener: (revision: number) => void): () => void;
   /** Writes records into the ledger; resolves once they are durable. */
   appendRecords(records: readonly RequestRecord[]): Promise<void>;
+  /**
+   * Brings a proxy's quota report to the ledger and answers it; never rejects: where the ledger
+   * cannot answer, the reply says so.
+   */
+  reportQuota?(from: ProxyStart, report: QuotaReport): Promise<QuotaReply>;
+  /** Calls `listener` when proxies shall give leases back. Returns how to stop. */
+  onRecall?(listener: (recall: Recall) => void): () => void;
+}
+
+/** One start of a proxy. */
+export interface ProxyStart {
+  readonly proxyId: string;
+  readonly epoch: number;
+}
+
+/** Leases that others need. */
+export interface Recall {
+  readonly buckets: readonly string[];
+  /** The proxy that needs them, and is not asked; empty asks all. */
+  readonly except: string;
 }
 
 /** What the control's end knows of the proxies; handed to the control plane. */

@@ -39,6 +39,11 @@ export interface Attempt {
    * nothing.
    */
   partial: Usage | undefined;
+  /**
+   * The most output tokens of one answer: written into the upstream's request in place of a higher
+   * limit, of none, or of one that is not positive. Undefined leaves the request as it is.
+   */
+  readonly outputTokensMax?: number | undefined;
   /** Told once the upstream has answered with headers. */
   opened(status: number, headers: UpstreamHeaders): void;
 }

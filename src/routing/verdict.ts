@@ -45,6 +45,10 @@ export function followsFailure(leg: Leg, error: MeshError): boolean {
       return error.reason === "CONTEXT_TOO_LONG";
     case "content_policy":
       return error.reason === "CONTENT_BLOCKED";
+    case "budget":
+      return (
+        error.reason === "BUDGET_EXHAUSTED" && error.details.metadata?.downgrade_to === leg.name
+      );
     default: {
       const never: never = leg.after;
       return never;

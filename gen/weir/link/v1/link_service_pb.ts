@@ -2,19 +2,19 @@
 // @generated from file weir/link/v1/link_service.proto (package weir.link.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Resource } from "../../admin/v1/admin_service_pb.ts";
 import { file_weir_admin_v1_admin_service } from "../../admin/v1/admin_service_pb.ts";
 import type { RequestRecord } from "../../admin/v1/record_pb.ts";
 import { file_weir_admin_v1_record } from "../../admin/v1/record_pb.ts";
-import type { Message } from "@bufbuild/protobuf";
+import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file weir/link/v1/link_service.proto.
  */
 export const file_weir_link_v1_link_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch93ZWlyL2xpbmsvdjEvbGlua19zZXJ2aWNlLnByb3RvEgx3ZWlyLmxpbmsudjEilAIKDkNvbm5lY3RSZXF1ZXN0EiQKBWhlbGxvGAEgASgLMhMud2Vpci5saW5rLnYxLkhlbGxvSAASOwoRc25hcHNob3RfYWNjZXB0ZWQYAiABKAsyHi53ZWlyLmxpbmsudjEuU25hcHNob3RBY2NlcHRlZEgAEjkKEHNuYXBzaG90X3JlZnVzZWQYAyABKAsyHS53ZWlyLmxpbmsudjEuU25hcHNob3RSZWZ1c2VkSAASMQoMcmVjb3JkX2JhdGNoGAQgASgLMhkud2Vpci5saW5rLnYxLlJlY29yZEJhdGNoSAASJgoGZmF1bHRzGAUgASgLMhQud2Vpci5saW5rLnYxLkZhdWx0c0gAQgkKB21lc3NhZ2UiuAEKD0Nvbm5lY3RSZXNwb25zZRIzCg1zbmFwc2hvdF9wYXJ0GAEgASgLMhoud2Vpci5saW5rLnYxLlNuYXBzaG90UGFydEgAEjsKEXJlY29yZHNfY29tbWl0dGVkGAIgASgLMh4ud2Vpci5saW5rLnYxLlJlY29yZHNDb21taXR0ZWRIABIoCgdnb29kYnllGAMgASgLMhUud2Vpci5saW5rLnYxLkdvb2RieWVIAEIJCgdtZXNzYWdlInQKBUhlbGxvEhAKCHByb3h5X2lkGAEgASgJEg0KBWVwb2NoGAIgASgDEg8KB3ZlcnNpb24YAyABKAkSEAoIcmV2aXNpb24YBCABKAMSDgoGbGlzdGVuGAUgASgJEhcKD2luc3RhbGxhdGlvbl9pZBgGIAEoCSKbAQoMU25hcHNob3RQYXJ0EhAKCHJldmlzaW9uGAEgASgDEhUKDWJhc2VfcmV2aXNpb24YAiABKAMSKAoHdXBzZXJ0cxgDIAMoCzIXLndlaXIuYWRtaW4udjEuUmVzb3VyY2USEQoJZGVsZXRpb25zGAQgAygJEgwKBGxhc3QYBSABKAgSFwoPaW5zdGFsbGF0aW9uX2lkGAYgASgJIiQKEFNuYXBzaG90QWNjZXB0ZWQSEAoIcmV2aXNpb24YASABKAMiQQoPU25hcHNob3RSZWZ1c2VkEhAKCHJldmlzaW9uGAEgASgDEgwKBG5hbWUYAiABKAkSDgoGcmVhc29uGAMgASgJIk4KC1JlY29yZEJhdGNoEhAKCHNlcXVlbmNlGAEgASgDEi0KB3JlY29yZHMYAiADKAsyHC53ZWlyLmFkbWluLnYxLlJlcXVlc3RSZWNvcmQiJAoQUmVjb3Jkc0NvbW1pdHRlZBIQCghzZXF1ZW5jZRgBIAEoAyIYCgZGYXVsdHMSDgoGZmF1bHRzGAEgAygJIhkKB0dvb2RieWUSDgoGcmVhc29uGAEgASgJMlkKC0xpbmtTZXJ2aWNlEkoKB0Nvbm5lY3QSHC53ZWlyLmxpbmsudjEuQ29ubmVjdFJlcXVlc3QaHS53ZWlyLmxpbmsudjEuQ29ubmVjdFJlc3BvbnNlKAEwAUIXUAFaE3dlaXIvbGluay92MTtsaW5rdjFiBnByb3RvMw", [file_weir_admin_v1_admin_service, file_weir_admin_v1_record]);
+  fileDesc("Ch93ZWlyL2xpbmsvdjEvbGlua19zZXJ2aWNlLnByb3RvEgx3ZWlyLmxpbmsudjEixwIKDkNvbm5lY3RSZXF1ZXN0EiQKBWhlbGxvGAEgASgLMhMud2Vpci5saW5rLnYxLkhlbGxvSAASOwoRc25hcHNob3RfYWNjZXB0ZWQYAiABKAsyHi53ZWlyLmxpbmsudjEuU25hcHNob3RBY2NlcHRlZEgAEjkKEHNuYXBzaG90X3JlZnVzZWQYAyABKAsyHS53ZWlyLmxpbmsudjEuU25hcHNob3RSZWZ1c2VkSAASMQoMcmVjb3JkX2JhdGNoGAQgASgLMhkud2Vpci5saW5rLnYxLlJlY29yZEJhdGNoSAASJgoGZmF1bHRzGAUgASgLMhQud2Vpci5saW5rLnYxLkZhdWx0c0gAEjEKDHF1b3RhX3JlcG9ydBgGIAEoCzIZLndlaXIubGluay52MS5RdW90YVJlcG9ydEgAQgkKB21lc3NhZ2UinAIKD0Nvbm5lY3RSZXNwb25zZRIzCg1zbmFwc2hvdF9wYXJ0GAEgASgLMhoud2Vpci5saW5rLnYxLlNuYXBzaG90UGFydEgAEjsKEXJlY29yZHNfY29tbWl0dGVkGAIgASgLMh4ud2Vpci5saW5rLnYxLlJlY29yZHNDb21taXR0ZWRIABIoCgdnb29kYnllGAMgASgLMhUud2Vpci5saW5rLnYxLkdvb2RieWVIABIvCgtxdW90YV9yZXBseRgEIAEoCzIYLndlaXIubGluay52MS5RdW90YVJlcGx5SAASMQoMcXVvdGFfcmVjYWxsGAUgASgLMhkud2Vpci5saW5rLnYxLlF1b3RhUmVjYWxsSABCCQoHbWVzc2FnZSJ0CgVIZWxsbxIQCghwcm94eV9pZBgBIAEoCRINCgVlcG9jaBgCIAEoAxIPCgd2ZXJzaW9uGAMgASgJEhAKCHJldmlzaW9uGAQgASgDEg4KBmxpc3RlbhgFIAEoCRIXCg9pbnN0YWxsYXRpb25faWQYBiABKAkimwEKDFNuYXBzaG90UGFydBIQCghyZXZpc2lvbhgBIAEoAxIVCg1iYXNlX3JldmlzaW9uGAIgASgDEigKB3Vwc2VydHMYAyADKAsyFy53ZWlyLmFkbWluLnYxLlJlc291cmNlEhEKCWRlbGV0aW9ucxgEIAMoCRIMCgRsYXN0GAUgASgIEhcKD2luc3RhbGxhdGlvbl9pZBgGIAEoCSIkChBTbmFwc2hvdEFjY2VwdGVkEhAKCHJldmlzaW9uGAEgASgDIkEKD1NuYXBzaG90UmVmdXNlZBIQCghyZXZpc2lvbhgBIAEoAxIMCgRuYW1lGAIgASgJEg4KBnJlYXNvbhgDIAEoCSJOCgtSZWNvcmRCYXRjaBIQCghzZXF1ZW5jZRgBIAEoAxItCgdyZWNvcmRzGAIgAygLMhwud2Vpci5hZG1pbi52MS5SZXF1ZXN0UmVjb3JkIiQKEFJlY29yZHNDb21taXR0ZWQSEAoIc2VxdWVuY2UYASABKAMiGAoGRmF1bHRzEg4KBmZhdWx0cxgBIAMoCSIZCgdHb29kYnllEg4KBnJlYXNvbhgBIAEoCSKWAQoLUXVvdGFSZXBvcnQSEAoIc2VxdWVuY2UYASABKAMSKQoGbGVhc2VzGAIgAygLMhkud2Vpci5saW5rLnYxLkxlYXNlUmVwb3J0EjIKC2NvbmZlc3Npb25zGAMgAygLMh0ud2Vpci5saW5rLnYxLlF1b3RhQ29uZmVzc2lvbhIWCg5wcmV2aW91c19lcG9jaBgEIAEoAyK1AQoLTGVhc2VSZXBvcnQSDgoGYnVja2V0GAEgASgJEhcKD3dpbmRvd19zdGFydF9tcxgCIAEoAxIPCgdncmFudGVkGAMgASgDEhEKCWNvbmZpcm1lZBgEIAEoAxIQCghyZXR1cm5lZBgFIAEoAxITCgtvdXRzdGFuZGluZxgGIAEoAxIMCgR3YW50GAcgASgDEgwKBG5lZWQYCCABKAMSFgoObGV2ZWxfcmV0dXJuZWQYCSABKAMiqgEKD1F1b3RhQ29uZmVzc2lvbhINCgVlcG9jaBgBIAEoAxIPCgd0cnVzdGVkGAIgASgIEjMKBmxlYXNlcxgDIAMoCzIjLndlaXIubGluay52MS5RdW90YUNvbmZlc3Npb24uTGVhc2UaQgoFTGVhc2USDgoGYnVja2V0GAEgASgJEhcKD3dpbmRvd19zdGFydF9tcxgCIAEoAxIQCgh1c2VkX21heBgDIAEoAyJdCgpRdW90YVJlcGx5EhAKCHNlcXVlbmNlGAEgASgDEigKBmxlYXNlcxgCIAMoCzIYLndlaXIubGluay52MS5MZWFzZUdyYW50EhMKC3VuYXZhaWxhYmxlGAMgASgJIvQCCgpMZWFzZUdyYW50Eg4KBmJ1Y2tldBgBIAEoCRIXCg93aW5kb3dfc3RhcnRfbXMYAiABKAMSGQoRd2luZG93X2VuZHNfaW5fbXMYAyABKAMSDwoHZ3JhbnRlZBgEIAEoAxIVCg1sZXZlbF9ncmFudGVkGAUgASgDEg8KB2NlaWxpbmcYBiABKAMSEQoJcmVtYWluaW5nGAcgASgDEjEKB3JlZnVzYWwYCCABKA4yIC53ZWlyLmxpbmsudjEuTGVhc2VHcmFudC5SZWZ1c2FsEhAKCHJlY2FsbGVkGAkgASgIEhYKDnJldHJ5X2FmdGVyX21zGAogASgDInkKB1JlZnVzYWwSFwoTUkVGVVNBTF9VTlNQRUNJRklFRBAAEhUKEVJFRlVTQUxfRVhIQVVTVEVEEAESFQoRUkVGVVNBTF9SRUNBTExJTkcQAhIQCgxSRUZVU0FMX0dPTkUQAxIVChFSRUZVU0FMX1NVU1BFTkRFRBAEIh4KC1F1b3RhUmVjYWxsEg8KB2J1Y2tldHMYASADKAkyWQoLTGlua1NlcnZpY2USSgoHQ29ubmVjdBIcLndlaXIubGluay52MS5Db25uZWN0UmVxdWVzdBodLndlaXIubGluay52MS5Db25uZWN0UmVzcG9uc2UoATABQhdQAVoTd2Vpci9saW5rL3YxO2xpbmt2MWIGcHJvdG8z", [file_weir_admin_v1_admin_service, file_weir_admin_v1_record]);
 
 /**
  * ConnectRequest is what a proxy says.
@@ -67,6 +67,14 @@ export type ConnectRequest = Message<"weir.link.v1.ConnectRequest"> & {
      */
     value: Faults;
     case: "faults";
+  } | {
+    /**
+     * What it has done with its leases, and what it wants.
+     *
+     * @generated from field: weir.link.v1.QuotaReport quota_report = 6;
+     */
+    value: QuotaReport;
+    case: "quotaReport";
   } | { case: undefined; value?: undefined };
 };
 
@@ -112,6 +120,22 @@ export type ConnectResponse = Message<"weir.link.v1.ConnectResponse"> & {
      */
     value: Goodbye;
     case: "goodbye";
+  } | {
+    /**
+     * The answer to a quota report.
+     *
+     * @generated from field: weir.link.v1.QuotaReply quota_reply = 4;
+     */
+    value: QuotaReply;
+    case: "quotaReply";
+  } | {
+    /**
+     * Leases that others need.
+     *
+     * @generated from field: weir.link.v1.QuotaRecall quota_recall = 5;
+     */
+    value: QuotaRecall;
+    case: "quotaRecall";
   } | { case: undefined; value?: undefined };
 };
 
@@ -380,6 +404,395 @@ export type Goodbye = Message<"weir.link.v1.Goodbye"> & {
  */
 export const GoodbyeSchema: GenMessage<Goodbye> = /*@__PURE__*/
   messageDesc(file_weir_link_v1_link_service, 9);
+
+/**
+ * QuotaReport says what a proxy has done with its leases and what it wants. At most one is on its way: it is sent again,
+ * unchanged, until its reply has come, and its totals count from the lease's beginning, so that a report that is lost or
+ * comes twice does no harm.
+ *
+ * @generated from message weir.link.v1.QuotaReport
+ */
+export type QuotaReport = Message<"weir.link.v1.QuotaReport"> & {
+  /**
+   * Number of the report, from 1, rising by one within the epoch of Hello.
+   *
+   * @generated from field: int64 sequence = 1;
+   */
+  sequence: bigint;
+
+  /**
+   * The leases that have changed or that want something, each once.
+   *
+   * @generated from field: repeated weir.link.v1.LeaseReport leases = 2;
+   */
+  leases: LeaseReport[];
+
+  /**
+   * What earlier starts of the proxy, which have crashed, spent at most.
+   *
+   * @generated from field: repeated weir.link.v1.QuotaConfession confessions = 3;
+   */
+  confessions: QuotaConfession[];
+
+  /**
+   * The last epoch in which this proxy has had a reply. 0 means that it remembers none.
+   *
+   * @generated from field: int64 previous_epoch = 4;
+   */
+  previousEpoch: bigint;
+};
+
+/**
+ * Describes the message weir.link.v1.QuotaReport.
+ * Use `create(QuotaReportSchema)` to create a new message.
+ */
+export const QuotaReportSchema: GenMessage<QuotaReport> = /*@__PURE__*/
+  messageDesc(file_weir_link_v1_link_service, 10);
+
+/**
+ * LeaseReport is one lease of a proxy. For budgets all amounts are in the limit's unit; for concurrency they are requests
+ * under way; for rates they are millionths of the rate.
+ *
+ * @generated from message weir.link.v1.LeaseReport
+ */
+export type LeaseReport = Message<"weir.link.v1.LeaseReport"> & {
+  /**
+   * The bucket: `POLICY|FORM|SUBJECT`.
+   *
+   * @generated from field: string bucket = 1;
+   */
+  bucket: string;
+
+  /**
+   * Start of the window that the lease belongs to, by the ledger's clock in milliseconds since 1970. -1 means that the
+   * proxy holds none and asks for one in the window that is now.
+   *
+   * @generated from field: int64 window_start_ms = 2;
+   */
+  windowStartMs: bigint;
+
+  /**
+   * All that was ever granted to this lease, as far as the proxy knows.
+   *
+   * @generated from field: int64 granted = 3;
+   */
+  granted: bigint;
+
+  /**
+   * All of it that is spent.
+   *
+   * @generated from field: int64 confirmed = 4;
+   */
+  confirmed: bigint;
+
+  /**
+   * All of it that is given back.
+   *
+   * @generated from field: int64 returned = 5;
+   */
+  returned: bigint;
+
+  /**
+   * What is reserved by requests under way.
+   *
+   * @generated from field: int64 outstanding = 6;
+   */
+  outstanding: bigint;
+
+  /**
+   * How much more it would like to hold.
+   *
+   * @generated from field: int64 want = 7;
+   */
+  want: bigint;
+
+  /**
+   * How much more the requests that wait for it need. 0 means that none waits. For a rate: millionths of the limit's
+   * unit that must be in the lease's level.
+   *
+   * @generated from field: int64 need = 8;
+   */
+  need: bigint;
+
+  /**
+   * For a rate: all of the level that was ever given back, in millionths of the limit's unit.
+   *
+   * @generated from field: int64 level_returned = 9;
+   */
+  levelReturned: bigint;
+};
+
+/**
+ * Describes the message weir.link.v1.LeaseReport.
+ * Use `create(LeaseReportSchema)` to create a new message.
+ */
+export const LeaseReportSchema: GenMessage<LeaseReport> = /*@__PURE__*/
+  messageDesc(file_weir_link_v1_link_service, 11);
+
+/**
+ * QuotaConfession is what is known of an epoch that ended in a crash.
+ *
+ * @generated from message weir.link.v1.QuotaConfession
+ */
+export type QuotaConfession = Message<"weir.link.v1.QuotaConfession"> & {
+  /**
+   * The epoch.
+   *
+   * @generated from field: int64 epoch = 1;
+   */
+  epoch: bigint;
+
+  /**
+   * False when what is known cannot be trusted: then all that the epoch held counts as spent.
+   *
+   * @generated from field: bool trusted = 2;
+   */
+  trusted: boolean;
+
+  /**
+   * Leases that may have been spent from. Of those that are not named nothing was spent beyond what is confirmed.
+   *
+   * @generated from field: repeated weir.link.v1.QuotaConfession.Lease leases = 3;
+   */
+  leases: QuotaConfession_Lease[];
+};
+
+/**
+ * Describes the message weir.link.v1.QuotaConfession.
+ * Use `create(QuotaConfessionSchema)` to create a new message.
+ */
+export const QuotaConfessionSchema: GenMessage<QuotaConfession> = /*@__PURE__*/
+  messageDesc(file_weir_link_v1_link_service, 12);
+
+/**
+ * Lease is one lease of the epoch.
+ *
+ * @generated from message weir.link.v1.QuotaConfession.Lease
+ */
+export type QuotaConfession_Lease = Message<"weir.link.v1.QuotaConfession.Lease"> & {
+  /**
+   * The bucket.
+   *
+   * @generated from field: string bucket = 1;
+   */
+  bucket: string;
+
+  /**
+   * Start of its window.
+   *
+   * @generated from field: int64 window_start_ms = 2;
+   */
+  windowStartMs: bigint;
+
+  /**
+   * What was spent at most, in all.
+   *
+   * @generated from field: int64 used_max = 3;
+   */
+  usedMax: bigint;
+};
+
+/**
+ * Describes the message weir.link.v1.QuotaConfession.Lease.
+ * Use `create(QuotaConfession_LeaseSchema)` to create a new message.
+ */
+export const QuotaConfession_LeaseSchema: GenMessage<QuotaConfession_Lease> = /*@__PURE__*/
+  messageDesc(file_weir_link_v1_link_service, 12, 0);
+
+/**
+ * QuotaReply answers a quota report.
+ *
+ * @generated from message weir.link.v1.QuotaReply
+ */
+export type QuotaReply = Message<"weir.link.v1.QuotaReply"> & {
+  /**
+   * The report's number.
+   *
+   * @generated from field: int64 sequence = 1;
+   */
+  sequence: bigint;
+
+  /**
+   * The leases that were reported.
+   *
+   * @generated from field: repeated weir.link.v1.LeaseGrant leases = 2;
+   */
+  leases: LeaseGrant[];
+
+  /**
+   * Why the ledger cannot answer: a sentence. Empty means that it can. The report then is not done: it is sent again.
+   *
+   * @generated from field: string unavailable = 3;
+   */
+  unavailable: string;
+};
+
+/**
+ * Describes the message weir.link.v1.QuotaReply.
+ * Use `create(QuotaReplySchema)` to create a new message.
+ */
+export const QuotaReplySchema: GenMessage<QuotaReply> = /*@__PURE__*/
+  messageDesc(file_weir_link_v1_link_service, 13);
+
+/**
+ * LeaseGrant is the ledger's word on one lease.
+ *
+ * @generated from message weir.link.v1.LeaseGrant
+ */
+export type LeaseGrant = Message<"weir.link.v1.LeaseGrant"> & {
+  /**
+   * The bucket.
+   *
+   * @generated from field: string bucket = 1;
+   */
+  bucket: string;
+
+  /**
+   * Start of the lease's window, in milliseconds since 1970 by the ledger's clock.
+   *
+   * @generated from field: int64 window_start_ms = 2;
+   */
+  windowStartMs: bigint;
+
+  /**
+   * When the window ends, in milliseconds from the sending of this. -1 means never. At or below 0 otherwise: it has ended.
+   *
+   * @generated from field: int64 window_ends_in_ms = 3;
+   */
+  windowEndsInMs: bigint;
+
+  /**
+   * All that was ever granted to this lease.
+   *
+   * @generated from field: int64 granted = 4;
+   */
+  granted: bigint;
+
+  /**
+   * For a rate: all of the level that was ever granted, in millionths of the limit's unit.
+   *
+   * @generated from field: int64 level_granted = 5;
+   */
+  levelGranted: bigint;
+
+  /**
+   * The limit as the ledger knows it.
+   *
+   * @generated from field: int64 ceiling = 6;
+   */
+  ceiling: bigint;
+
+  /**
+   * What is neither spent nor leased nor forfeited.
+   *
+   * @generated from field: int64 remaining = 7;
+   */
+  remaining: bigint;
+
+  /**
+   * The answer to `need` when it was not granted.
+   *
+   * @generated from field: weir.link.v1.LeaseGrant.Refusal refusal = 8;
+   */
+  refusal: LeaseGrant_Refusal;
+
+  /**
+   * True when others need it: what is not reserved shall be given back, and settled reservations too as they come.
+   *
+   * @generated from field: bool recalled = 9;
+   */
+  recalled: boolean;
+
+  /**
+   * When something may be there again, in milliseconds from the sending of this. 0 means that nobody knows.
+   *
+   * @generated from field: int64 retry_after_ms = 10;
+   */
+  retryAfterMs: bigint;
+};
+
+/**
+ * Describes the message weir.link.v1.LeaseGrant.
+ * Use `create(LeaseGrantSchema)` to create a new message.
+ */
+export const LeaseGrantSchema: GenMessage<LeaseGrant> = /*@__PURE__*/
+  messageDesc(file_weir_link_v1_link_service, 14);
+
+/**
+ * Refusal says why a need was not granted.
+ *
+ * @generated from enum weir.link.v1.LeaseGrant.Refusal
+ */
+export const LeaseGrant_Refusal = {
+  /**
+   * It was granted, or there was none.
+   *
+   * @generated from enum value: REFUSAL_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Nobody has it: it is spent or under way.
+   *
+   * @generated from enum value: REFUSAL_EXHAUSTED = 1;
+   */
+  EXHAUSTED: 1,
+
+  /**
+   * Others hold it and are asked for it: ask again soon.
+   *
+   * @generated from enum value: REFUSAL_RECALLING = 2;
+   */
+  RECALLING: 2,
+
+  /**
+   * The limit is not known here: its policy was changed or deleted.
+   *
+   * @generated from enum value: REFUSAL_GONE = 3;
+   */
+  GONE: 3,
+
+  /**
+   * The ledger does not trust itself, and an operator must decide.
+   *
+   * @generated from enum value: REFUSAL_SUSPENDED = 4;
+   */
+  SUSPENDED: 4,
+} as const;
+
+/**
+ * Refusal says why a need was not granted.
+ *
+ * @generated from enum weir.link.v1.LeaseGrant.Refusal
+ */
+export type LeaseGrant_Refusal = (typeof LeaseGrant_Refusal)[keyof typeof LeaseGrant_Refusal] | UnknownEnum;
+
+/**
+ * Describes the enum weir.link.v1.LeaseGrant.Refusal.
+ */
+export const LeaseGrant_RefusalSchema: GenEnum<LeaseGrant_Refusal> = /*@__PURE__*/
+  enumDesc(file_weir_link_v1_link_service, 14, 0);
+
+/**
+ * QuotaRecall asks for leases.
+ *
+ * @generated from message weir.link.v1.QuotaRecall
+ */
+export type QuotaRecall = Message<"weir.link.v1.QuotaRecall"> & {
+  /**
+   * The buckets.
+   *
+   * @generated from field: repeated string buckets = 1;
+   */
+  buckets: string[];
+};
+
+/**
+ * Describes the message weir.link.v1.QuotaRecall.
+ * Use `create(QuotaRecallSchema)` to create a new message.
+ */
+export const QuotaRecallSchema: GenMessage<QuotaRecall> = /*@__PURE__*/
+  messageDesc(file_weir_link_v1_link_service, 15);
 
 /**
  * LinkService joins proxies to the control plane.

@@ -1,0 +1,104 @@
+import type {
+  QuotaRecall,
+  QuotaReply,
+  QuotaReport,
+} from "../../gen/weir/link/v1/link_service_pb.ts";
+import type { Cost, Usage } from "../../gen/weir/v1/usage_pb.ts";
+import type { ChatAsk, EmbedAsk } from "./ask.ts";
+import type { Call } from "./call.ts";
+import type { Leg } from "./grant.ts";
+import type { BoundLimit } from "./limit.ts";
+import type { Target } from "./target.ts";
+
+/** The quota room, as routing uses it. */
+export interface Quota {
+  /**
+   * Begins to account for a call. Costs nothing while none of its legs has limits: routing asks for
+   * reservations only where `leg.limits` has some.
+   */
+  begin(call: Call, ask: ChatAsk | EmbedAsk): CallQuota;
+}
+
+/** What one call has taken from its buckets. */
+export interface CallQuota {
+  /**
+   * Takes what one attempt may cost at most from every limit of the leg that concerns the target,
+   * or nothing from any. Requests and slots are taken once a call, by whichever attempt comes
+   * first. At once when the leases suffice; else a promise of one bounded refill. Throws or rejects
+   * with BUDGET_EXHAUSTED, RATE_LIMITED (the ledger said no), QUOTA_UNAVAILABLE (nobody can prove
+   * that anything is left), or PRICE_UNKNOWN (nothing tells what the target would cost).
+   */
+  reserve(leg: Leg, target: Target): Reservation | Promise<Reservation>;
+  /** The call is over: its slots are free. Once. */
+  end(): void;
+}
+
+/** What one attempt has taken. Exactly one of settle() and release() ends it. */
+export interface Reservation {
+  /**
+   * The most output tokens of one answer, to be written into the upstream's request in place of a
+   * higher limit, of none, or of one that is not positive. Undefined leaves the request as it is.
+   */
+  readonly outputTokensMax: number | undefined;
+  /** The policy that lowered the caller's own output limit, or empty. */
+  readonly clampedBy: string;
+  /** Policies that nobody could prove to have anything left and that allow it. */
+  readonly unprovenBy: readonly string[];
+  /**
+   * The attempt used this much, as the vendor counted or as far as can be told; undefined when
+   * nobody counted: then all that was taken is spent.
+   */
+  settle(usage: Usage | undefined, cost: Cost | undefined): void;
+  /** Provably nothing was billed: everything comes back. */
+  release(): void;
+}
+
+/** The quota room, as the link uses it. All calls are synchronous. */
+export interface QuotaLink {
+  /** A connection stands: `send` takes a report, and is not called after disconnected(). */
+  connected(send: (report: QuotaReport) => void): void;
+  disconnected(): void;
+  reply(reply: QuotaReply): void;
+  recall(recall: QuotaRecall): void;
+}
+
+/** Where a proxy keeps, before it reserves, how far it may have spent when it is killed. */
+export interface Watermarks {
+  /**
+   * Writes that each of these leases may be spent up to `usedMax`, in a form that survives a
+   * kill -9, before it returns. Throws when the disk fails.
+   */
+  raise(marks: readonly Watermark[]): void;
+  /** What earlier epochs left, to be confessed. */
+  readonly left: readonly LeftEpoch[];
+  /** The confession is safe: forgets these epochs. */
+  forget(epochs: readonly number[]): void;
+  /** The epochs in which replies came; written once an epoch. 0 means none. */
+  readonly previousEpoch: number;
+  noteReplied(): void;
+}
+
+export interface Watermark {
+  readonly bucket: string;
+  readonly windowStartMs: number;
+  readonly usedMax: number;
+}
+
+/** What an epoch that ended without a farewell may have spent. */
+export interface LeftEpoch {
+  readonly epoch: number;
+  /** False when the file is torn or the machine itself went down: pages may be lost. */
+  readonly trusted: boolean;
+  readonly marks: readonly Watermark[];
+}
+
+/** What a caller is told of one of its buckets. */
+export interface BucketState {
+  readonly bound: BoundLimit;
+  /** As the ledger last said. */
+  readonly ceiling: number;
+  /** What is left as far as this proxy knows: its own lease, and the ledger's last word. */
+  readonly remaining: number;
+  /** When the window ends, in milliseconds from now; undefined for never. */
+  readonly resetsInMs: number | undefined;
+}
