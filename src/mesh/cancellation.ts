@@ -1,10 +1,16 @@
+/** Who is told that nobody waits any more. */
+export interface CancellationListener {
+  cancel(cause: Error): void;
+}
+
 /**
  * Says that nobody waits for a call any more. An AbortSignal would do, but costs microseconds for
- * each request on the hot path; this costs an array.
+ * each request on the hot path; this costs an array. One listens to another as it is, so that an
+ * attempt ends with its call.
  */
-export class Cancellation {
+export class Cancellation implements CancellationListener {
   #cause: Error | undefined;
-  #listeners: Array<(cause: Error) => void> = [];
+  #listeners: CancellationListener[] | undefined;
 
   /** Why the call was cancelled, or undefined while somebody waits. */
   get cause(): Error | undefined {
@@ -16,23 +22,32 @@ export class Cancellation {
     if (this.#cause !== undefined) return;
     this.#cause = cause;
     const listeners = this.#listeners;
-    this.#listeners = [];
-    for (const listener of listeners) listener(cause);
+    this.#listeners = undefined;
+    if (listeners === undefined) return;
+    for (const listener of listeners) listener.cancel(cause);
+  }
+
+  /** Tells `listener` when cancelled, at once when that has happened. */
+  add(listener: CancellationListener): void {
+    if (this.#cause !== undefined) listener.cancel(this.#cause);
+    // A literal has room for one; the first push into an empty array makes room for seventeen.
+    else if (this.#listeners === undefined) this.#listeners = [listener];
+    else this.#listeners.push(listener);
+  }
+
+  /** Does not tell `listener` any more. */
+  remove(listener: CancellationListener): void {
+    const at = this.#listeners?.indexOf(listener) ?? -1;
+    if (at >= 0) this.#listeners?.splice(at, 1);
   }
 
   /**
    * Calls `listener` when cancelled, at once when that has happened. Returns how to stop listening.
    */
   onCancel(listener: (cause: Error) => void): () => void {
-    if (this.#cause !== undefined) {
-      listener(this.#cause);
-      return ignore;
-    }
-    this.#listeners.push(listener);
-    return () => {
-      const at = this.#listeners.indexOf(listener);
-      if (at >= 0) this.#listeners.splice(at, 1);
-    };
+    const added = { cancel: listener };
+    this.add(added);
+    return () => this.remove(added);
   }
 
   /** Throws the cause when cancelled. */
@@ -40,5 +55,3 @@ export class Cancellation {
     if (this.#cause !== undefined) throw this.#cause;
   }
 }
-
-function ignore(): void {}

@@ -22,7 +22,8 @@ export function createChatHandler(rooms: Rooms, clock: Clock): ChatHandler {
       journey.error = asMeshError(thrown);
       throw journey.error;
     } finally {
-      await leaveRecord(rooms, clock, RequestRecord_Kind.CHAT, call, ask, journey);
+      const safe = leaveRecord(rooms, clock, RequestRecord_Kind.CHAT, call, ask, journey);
+      if (safe !== undefined) await safe;
     }
   };
 }
@@ -39,7 +40,8 @@ export function createEmbedHandler(rooms: Rooms, clock: Clock): EmbedHandler {
       journey.error = asMeshError(thrown);
       throw journey.error;
     } finally {
-      await leaveRecord(rooms, clock, RequestRecord_Kind.EMBED, call, ask, journey);
+      const safe = leaveRecord(rooms, clock, RequestRecord_Kind.EMBED, call, ask, journey);
+      if (safe !== undefined) await safe;
     }
   };
 }
@@ -65,17 +67,18 @@ function beginJourney(): Journey {
 
 /**
  * A call without a known key leaves no line in the ledger: strangers must not be able to fill it.
+ * Undefined then; else it resolves when the record is safe.
  */
-async function leaveRecord(
+function leaveRecord(
   rooms: Rooms,
   clock: Clock,
   kind: RequestRecord_Kind,
   call: Call,
   ask: ChatAsk | EmbedAsk,
   journey: Journey,
-): Promise<void> {
-  if (journey.principal === undefined) return;
+): Promise<void> | undefined {
+  if (journey.principal === undefined) return undefined;
   const revision = journey.grant?.revision ?? 0;
   const { principal, error } = journey;
-  await rooms.note(createRecord({ kind, call, ask, principal, revision, error, clock }));
+  return rooms.note(createRecord({ kind, call, ask, principal, revision, error, clock }));
 }

@@ -47,6 +47,10 @@ export class ChatReading implements AnswerReading<UpstreamEnd> {
     return new StreamBody(flow, this.#sink, this.#reader, succeed);
   }
 
+  counted(end: UpstreamEnd): boolean {
+    return end.usage !== undefined;
+  }
+
   /**
    * An estimate for an answer that nobody counted, be it that it broke off or that the upstream
    * does not count. A whole answer that broke off is estimated like a stream of which nothing was

@@ -1,5 +1,6 @@
 import type { Dispatcher } from "undici";
 import type { Usage } from "../../gen/weir/v1/usage_pb.ts";
+import type { CancellationListener } from "../mesh/cancellation.ts";
 import type { Clock, Timer } from "../mesh/clock.ts";
 import { asMeshError, MeshError } from "../mesh/errors.ts";
 import type { Attempt, UpstreamHeaders } from "../mesh/upstream.ts";
@@ -31,8 +32,10 @@ export interface AnswerReading<T> {
     flow: BodyFlow,
     succeed: (value: T) => void,
   ): AnswerBody | undefined;
-  /** What a 2xx answer that ended early has used so far. */
+  /** What a 2xx answer that ended early, or that nobody counted, has used so far. */
   partialUsage(): Usage | undefined;
+  /** Whether the upstream said in its answer what it has used; asked once, at its end. */
+  counted(value: T): boolean;
 }
 
 const callerLeaves: ReadonlySet<string> = new Set(["CALLER_GONE", "DEADLINE_EXCEEDED"]);
@@ -54,9 +57,8 @@ export interface ExchangeOptions<T> {
  * undici tells afterwards is passed over. An exchange may settle before the connection is done,
  * since an answer is complete with its last event.
  */
-export class Exchange<T> implements Dispatcher.DispatchHandler, BodyFlow {
+export class Exchange<T> implements Dispatcher.DispatchHandler, BodyFlow, CancellationListener {
   readonly #options: ExchangeOptions<T>;
-  readonly #stopListening: () => void;
   #controller: Dispatcher.DispatchController | undefined;
   #body: AnswerBody | undefined;
   /** The status is 2xx. */
@@ -71,7 +73,7 @@ export class Exchange<T> implements Dispatcher.DispatchHandler, BodyFlow {
 
   constructor(options: ExchangeOptions<T>) {
     this.#options = options;
-    this.#stopListening = options.attempt.cancellation.onCancel((cause) => this.#cancel(cause));
+    options.attempt.cancellation.add(this);
   }
 
   /**
@@ -140,7 +142,7 @@ export class Exchange<T> implements Dispatcher.DispatchHandler, BodyFlow {
    * A caller that leaves while the vendor thinks does not take the prompt back: the vendor has it,
    * and bills it. A vendor that keeps us waiting has answered for nothing.
    */
-  #cancel(cause: Error): void {
+  cancel(cause: Error): void {
     const leaves = cause instanceof MeshError && callerLeaves.has(cause.reason);
     this.#billed ||= leaves && this.#controller !== undefined && !this.#refusing;
     this.fail(cause);
@@ -185,8 +187,11 @@ export class Exchange<T> implements Dispatcher.DispatchHandler, BodyFlow {
 
   #succeed(value: T): void {
     if (this.#settled) return;
+    const { attempt, reading, resolve } = this.#options;
+    // An upstream that counts nothing must not be free of charge.
+    if (!reading.counted(value)) attempt.partial = this.#readPartial();
     this.#settle();
-    this.#options.resolve(value);
+    resolve(value);
     if (this.#ended) return;
     // The connection is worth keeping when its response ends properly, and not worth waiting for
     // when it does not.
@@ -198,7 +203,7 @@ export class Exchange<T> implements Dispatcher.DispatchHandler, BodyFlow {
 
   #settle(): void {
     this.#settled = true;
-    this.#stopListening();
+    this.#options.attempt.cancellation.remove(this);
     this.#body?.drop();
     this.#body = undefined;
   }

@@ -1,5 +1,6 @@
 import { gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
+import { eventually } from "../../test/support/eventually.ts";
 import { VirtualClock } from "../mesh/virtual-clock.ts";
 import { createHttpUpstream } from "./http-upstream.ts";
 import {
@@ -111,9 +112,11 @@ describe("createHttpUpstream(): lies and faults", () => {
     const after = await serve((socket) => {
       socket.write(STREAM_HEAD);
       socket.write(writeChunk(writeDelta("twelve bytes")));
-      setTimeout(() => socket.resetAndDestroy(), 30);
     });
     const late = startChat(upstream, createTarget(after.url), askOpenai({ stream: true }));
+    // A reset throws away what has not been read.
+    await eventually(() => expect(late.chunks).toHaveLength(1));
+    after.sockets[0]?.resetAndDestroy();
     await expect(late.done).rejects.toMatchObject({ reason: "UPSTREAM_FAILED" });
     expect(late.text()).toBe("twelve bytes");
     expect(late.attempt.partial).toMatchObject({ estimated: true });

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { eventually, stillness } from "../../test/support/eventually.ts";
 import { MeshError } from "../mesh/errors.ts";
 import { VirtualClock } from "../mesh/virtual-clock.ts";
 import { createHttpUpstream } from "./http-upstream.ts";
@@ -22,10 +23,7 @@ const clock = new VirtualClock();
 const upstream = createHttpUpstream({ clock, dialects });
 
 describe("createHttpUpstream(): cancellation and backpressure", () => {
-  // On a machine that does much else a process may wait longer than that for a processor.
-  it("closes the connection within 100 ms of a cancel, and says what was used", {
-    retry: 2,
-  }, async () => {
+  it("closes the connection of a stream that is cancelled, and says what was used", async () => {
     const server = await serve((socket) => {
       socket.write(STREAM_HEAD);
       socket.write(writeChunk(writeDelta("some content")));
@@ -34,11 +32,10 @@ describe("createHttpUpstream(): cancellation and backpressure", () => {
     await until(() => trial.chunks.length > 0);
     const closed = new Promise((resolve) => server.sockets[0]?.once("close", resolve));
     const cause = new Error("gone");
-    const startedMs = performance.now();
     trial.attempt.cancellation.cancel(cause);
     await expect(trial.done).rejects.toBe(cause);
+    // The virtual clock stands: nothing but the cancel can have closed it.
     await closed;
-    expect(performance.now() - startedMs).toBeLessThan(100);
     expect(trial.attempt.partial).toMatchObject({ estimated: true });
   });
 
@@ -95,9 +92,8 @@ describe("createHttpUpstream(): cancellation and backpressure", () => {
     const ask = askOpenai({ stream: true, stream_options: { include_usage: true } });
     const trial = startChat(upstream, createTarget(server.url), ask, true);
     await until(() => trial.chunks.length > 0);
-    await settle(300);
     // What fits into the kernel's buffers on both sides goes out; of 96 MB that is little.
-    expect(sent).toBeLessThan(frames / 3);
+    expect(await stillness(() => sent)).toBeLessThan(frames / 3);
     expect(trial.chunks).toHaveLength(1);
     trial.release();
     await trial.done;
@@ -109,9 +105,5 @@ describe("createHttpUpstream(): cancellation and backpressure", () => {
 
 /** Waits for what real sockets do in their own time. */
 async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await settle(1);
-}
-
-function settle(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
+  await eventually(() => expect(holds()).toBe(true));
 }

@@ -2,6 +2,7 @@ import type net from "node:net";
 import { gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import { FinishReason } from "../../gen/weir/v1/chat_pb.ts";
+import { eventually } from "../../test/support/eventually.ts";
 import { VirtualClock } from "../mesh/virtual-clock.ts";
 import { createHttpUpstream } from "./http-upstream.ts";
 import {
@@ -157,15 +158,19 @@ describe("createHttpUpstream(): answers", () => {
       socket.write(calls === 2 ? writeResponse(400, "{}") : writeResponse(200, writeAnswer("x")));
     });
     const target = createTarget(server.url);
+    const { origin } = new URL(server.url);
+    const expectIdle = () =>
+      expect(upstream.connections()).toContainEqual(
+        expect.objectContaining({ origin, connected: 1, running: 0, waiting: 0 }),
+      );
     await startChat(upstream, target, askOpenai()).done;
-    await settle(5);
+    await new Promise((r) => setTimeout(r, 50)); console.log(origin, JSON.stringify(upstream.connections()));
+    await eventually(expectIdle);
     await expect(startChat(upstream, target, askOpenai()).done).rejects.toThrow();
-    await settle(5);
+    await eventually(expectIdle);
     await startChat(upstream, target, askOpenai()).done;
     expect(server.sockets).toHaveLength(1);
-    expect(upstream.connections()).toContainEqual(
-      expect.objectContaining({ connected: 1, running: 0, waiting: 0 }),
-    );
+    await eventually(expectIdle);
   });
 });
 
@@ -224,8 +229,4 @@ async function drip(socket: net.Socket, body: Buffer, size: number): Promise<voi
     await new Promise((resolve) => setImmediate(resolve));
   }
   socket.write(STREAM_END);
-}
-
-function settle(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -56,22 +56,22 @@ export function createHttpUpstream(options: HttpUpstreamOptions): HttpUpstream {
   const agent = createAgent(options);
   const { clock, dialects } = options;
   const addresser = new RequestAddresser();
-  const send = <T>(call: OutgoingCall<T>): Promise<T> => exchange(agent, clock, addresser, call);
+  const send = <T>(call: OutgoingCall<T>): void => exchange(agent, clock, addresser, call);
   return {
-    chat: async (target, ask, sink, attempt) => {
-      const { vendor } = selectChat(dialects, target);
-      const request = vendor.writeRequest(ask, target, attempt.warnings);
-      const reading = new ChatReading(vendor, ask, sink);
-      const end = await send({ target, request, attempt, reading });
-      // An upstream that counts nothing must not be free of charge.
-      if (end.usage === undefined) attempt.partial = reading.partialUsage();
-      return end;
-    },
-    embed: async (target, ask, attempt) => {
-      const dialect = selectEmbed(dialects, target);
-      const request = dialect.vendor.writeRequest(ask, target, attempt.warnings);
-      return send({ target, request, attempt, reading: readVectors(dialect, ask) });
-    },
+    // Not async, so that the promise of the exchange is the only one on the way of a chat.
+    chat: (target, ask, sink, attempt) =>
+      new Promise((resolve, reject) => {
+        const { vendor } = selectChat(dialects, target);
+        const request = vendor.writeRequest(ask, target, attempt.warnings);
+        const reading = new ChatReading(vendor, ask, sink);
+        send({ target, request, attempt, reading, resolve, reject });
+      }),
+    embed: (target, ask, attempt) =>
+      new Promise((resolve, reject) => {
+        const dialect = selectEmbed(dialects, target);
+        const request = dialect.vendor.writeRequest(ask, target, attempt.warnings);
+        send({ target, request, attempt, reading: readVectors(dialect, ask), resolve, reject });
+      }),
     countTokens: async (target, ask, attempt) => {
       const { vendor } = selectChat(dialects, target);
       const { counting } = vendor;
@@ -79,7 +79,9 @@ export function createHttpUpstream(options: HttpUpstreamOptions): HttpUpstream {
       const request = counting.writeRequest(ask, target, attempt.warnings);
       const read = (body: Buffer): number => counting.readAnswer(body);
       const reading = readOnce(read, (...fault) => vendor.readError(...fault));
-      return send<number>({ target, request, attempt, reading });
+      return new Promise<number>((resolve, reject) => {
+        send({ target, request, attempt, reading, resolve, reject });
+      });
     },
     connections: () =>
       Object.entries(agent.stats).map(([origin, stats]) => ({
@@ -98,6 +100,8 @@ interface OutgoingCall<T> {
   readonly request: UpstreamRequest;
   readonly attempt: Attempt;
   readonly reading: AnswerReading<T>;
+  readonly resolve: (value: T) => void;
+  readonly reject: (error: Error) => void;
 }
 
 function createAgent(options: HttpUpstreamOptions): Agent {
@@ -115,18 +119,17 @@ function createAgent(options: HttpUpstreamOptions): Agent {
   });
 }
 
+/** Throws when the request cannot even be addressed. */
 function exchange<T>(
   agent: Agent,
   clock: Clock,
   addresser: RequestAddresser,
-  { target, request, attempt, reading }: OutgoingCall<T>,
-): Promise<T> {
+  { target, request, attempt, reading, resolve, reject }: OutgoingCall<T>,
+): void {
   attempt.cancellation.throwIfCancelled();
   const { origin, path, headers } = addresser.address(target, request, attempt.requestId);
-  return new Promise((resolve, reject) => {
-    const handler = new Exchange({ clock, attempt, reading, origin, resolve, reject });
-    agent.dispatch({ origin, path, method: "POST", headers, body: request.body }, handler);
-  });
+  const handler = new Exchange({ clock, attempt, reading, origin, resolve, reject });
+  agent.dispatch({ origin, path, method: "POST", headers, body: request.body }, handler);
 }
 
 function readVectors(dialect: EmbedDialect, ask: EmbedAsk): AnswerReading<UpstreamVectors> {
@@ -161,6 +164,7 @@ function readOnce<T>(
     readError,
     openStream: () => undefined,
     partialUsage: () => undefined,
+    counted: () => true,
   };
 }
 

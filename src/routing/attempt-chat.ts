@@ -1,5 +1,4 @@
 import type { Decision } from "../../gen/weir/v1/chat_pb.ts";
-import type { Usage } from "../../gen/weir/v1/usage_pb.ts";
 import type { ChatAsk } from "../mesh/ask.ts";
 import type { Call } from "../mesh/call.ts";
 import type { Grant, Leg } from "../mesh/grant.ts";
@@ -11,8 +10,7 @@ import { computeCost } from "../mesh/usage.ts";
 import { AttemptClocks, readClockLimits } from "./attempt-clocks.ts";
 import type { AttemptLog } from "./attempt-log.ts";
 import { type AttemptTools, runAttempts, type TryTarget } from "./attempts.ts";
-import { CommitSink } from "./commit-sink.ts";
-import { watchDeadline } from "./deadline.ts";
+import { type CommitListener, CommitSink } from "./commit-sink.ts";
 import { createDecision } from "./decision.ts";
 import { estimateInput, settle } from "./settle.ts";
 
@@ -21,14 +19,9 @@ export function createAttemptChat(
   tools: AttemptTools,
   upstream: Upstream,
 ): (grant: Grant, ask: ChatAsk, call: Call, sink: ChatSink) => Promise<Outcome> {
-  return async (grant, ask, call, sink) => {
-    const deadline = watchDeadline(call, tools.clock);
-    try {
-      const tryTarget = new TryChat({ grant, ask, call, sink, tools, upstream });
-      return await runAttempts({ grant, call, tools, tryTarget });
-    } finally {
-      deadline?.cancel();
-    }
+  return (grant, ask, call, sink) => {
+    const tryTarget = new TryChat({ grant, ask, call, sink, tools, upstream });
+    return runAttempts({ grant, call, tools, tryTarget });
   };
 }
 
@@ -43,62 +36,82 @@ interface ChatParts {
 }
 
 /** Calls one target once, and passes its answer on from the first content. */
-class TryChat implements TryTarget<Outcome> {
+class TryChat implements TryTarget<UpstreamEnd, Outcome> {
   readonly #parts: ChatParts;
-  #committed = false;
+  #attempt: ChatAttempt | undefined;
 
   constructor(parts: ChatParts) {
     this.#parts = parts;
   }
 
   committed(): boolean {
-    return this.#committed;
+    return this.#attempt?.committed ?? false;
   }
 
-  async run(leg: Leg, target: Target, log: AttemptLog): Promise<Outcome> {
-    const { ask, call, sink, tools, upstream } = this.#parts;
+  begin(leg: Leg, target: Target, log: AttemptLog): Promise<UpstreamEnd> {
+    const { ask, upstream } = this.#parts;
+    this.#attempt = new ChatAttempt(this.#parts, leg, target, log);
+    return upstream.chat(target, ask, this.#attempt.commit, log);
+  }
+
+  conclude(end: UpstreamEnd): Outcome {
+    if (this.#attempt === undefined) throw new Error("nothing has begun");
+    return this.#attempt.conclude(end);
+  }
+
+  stop(): void {
+    this.#attempt?.clocks.stop();
+  }
+}
+
+/** One attempt of a chat. */
+class ChatAttempt implements CommitListener {
+  readonly clocks: AttemptClocks;
+  readonly commit: CommitSink;
+  readonly #parts: ChatParts;
+  readonly #target: Target;
+  readonly #log: AttemptLog;
+  readonly #decision: Decision;
+
+  constructor(parts: ChatParts, leg: Leg, target: Target, log: AttemptLog) {
+    const { grant, ask, call, sink, tools } = parts;
+    this.#parts = parts;
+    this.#target = target;
+    this.#log = log;
     const limits = readClockLimits(leg.model.timeouts, ask.stream);
-    const clocks = new AttemptClocks(tools.clock, limits, log.cancellation);
-    const decision = this.#decide(leg, target, log);
-    const commit = new CommitSink(sink, clocks, () => {
-      this.#committed = true;
-      log.record.committed = true;
-      clocks.commit();
-      call.trail.firstContentMs = tools.clock.now();
-      call.trail.decision = decision;
-      sink.start(decision);
-    });
-    try {
-      const end = await upstream.chat(target, ask, commit, log);
-      commit.commit();
-      decision.upstreamId = end.upstreamId;
-      return this.#conclude(target, decision, end, end.usage ?? log.partial);
-    } finally {
-      clocks.stop();
-    }
+    this.clocks = new AttemptClocks(tools.clock, limits, log.cancellation);
+    this.#decision = createDecision({ call, grant, leg, target, log });
+    this.commit = new CommitSink(sink, this.clocks, this);
   }
 
-  #decide(leg: Leg, target: Target, log: AttemptLog): Decision {
-    const { call, grant } = this.#parts;
-    return createDecision({ call, grant, leg, target, log });
+  get committed(): boolean {
+    return this.#log.record.committed;
   }
 
-  #conclude(
-    target: Target,
-    decision: Decision,
-    end: UpstreamEnd,
-    counted: Usage | undefined,
-  ): Outcome {
+  onCommit(): void {
+    const { call, sink, tools } = this.#parts;
+    const { trail } = call;
+    this.#log.record.committed = true;
+    this.clocks.commit();
+    trail.firstContentMs = tools.clock.now();
+    trail.decision = this.#decision;
+    sink.start(this.#decision);
+  }
+
+  conclude(end: UpstreamEnd): Outcome {
+    this.commit.commit();
     const { ask, call, tools } = this.#parts;
     const { trail } = call;
-    const usage = counted ?? estimateInput(ask.bytes);
-    settle(trail, target, usage);
+    const decision = this.#decision;
+    decision.upstreamId = end.upstreamId;
+    const usage = end.usage ?? this.#log.partial ?? estimateInput(ask.bytes);
+    settle(trail, this.#target, usage);
     trail.finish = end.finish;
     return {
       decision,
       finish: end.finish,
       usage,
-      cost: computeCost(usage, target.price),
+      cost: computeCost(usage, this.#target.price),
       firstTokenMs: trail.firstContentMs && trail.firstContentMs - call.startedMs,
       latencyMs: tools.clock.now() - call.startedMs,
     };

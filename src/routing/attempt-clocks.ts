@@ -35,30 +35,36 @@ export class AttemptClocks {
   readonly #limits: ClockLimits;
   readonly #cancellation: Cancellation;
   readonly #total: Timer;
-  #silence: Timer;
+  /** Undefined when silence may last as long as the whole. */
+  #silence: Timer | undefined;
+  #committed = false;
   #paused = false;
 
   constructor(clock: Clock, limits: ClockLimits, cancellation: Cancellation) {
     this.#clock = clock;
     this.#limits = limits;
     this.#cancellation = cancellation;
-    this.#total = clock.after(limits.totalMs, () => this.#end("total", limits.totalMs));
-    this.#silence = clock.after(limits.firstTokenMs, () =>
-      this.#endSilence("first token", limits.firstTokenMs),
-    );
+    const { firstTokenMs, totalMs } = limits;
+    this.#total = clock.after(totalMs, () => this.#end("total", totalMs));
+    if (firstTokenMs < totalMs) this.#listen(firstTokenMs);
   }
 
   /** Content begins to flow: the idle clock takes over. */
   commit(): void {
-    this.#silence.cancel();
-    this.#silence = this.#clock.after(this.#limits.idleMs, () =>
-      this.#endSilence("idle", this.#limits.idleMs),
-    );
+    const { firstTokenMs, idleMs, totalMs } = this.#limits;
+    this.#committed = true;
+    if (this.#silence !== undefined && idleMs === firstTokenMs) {
+      this.#silence.refresh();
+      return;
+    }
+    this.#silence?.cancel();
+    this.#silence = undefined;
+    if (idleMs < totalMs) this.#listen(idleMs);
   }
 
   /** Something came. */
   progress(): void {
-    this.#silence.refresh();
+    this.#silence?.refresh();
   }
 
   /** The caller is behind: silence is its doing now. */
@@ -68,17 +74,23 @@ export class AttemptClocks {
 
   resume(): void {
     this.#paused = false;
-    this.#silence.refresh();
+    this.#silence?.refresh();
   }
 
   stop(): void {
-    this.#silence.cancel();
+    this.#silence?.cancel();
     this.#total.cancel();
   }
 
-  #endSilence(which: string, limitMs: number): void {
-    if (this.#paused) this.#silence.refresh();
-    else this.#end(which, limitMs);
+  #listen(limitMs: number): void {
+    this.#silence = this.#clock.after(limitMs, () => this.#endSilence());
+  }
+
+  #endSilence(): void {
+    const { firstTokenMs, idleMs } = this.#limits;
+    if (this.#paused) this.#silence?.refresh();
+    else if (this.#committed) this.#end("idle", idleMs);
+    else this.#end("first token", firstTokenMs);
   }
 
   #end(which: string, limitMs: number): void {

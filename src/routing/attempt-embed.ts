@@ -3,12 +3,11 @@ import type { Call } from "../mesh/call.ts";
 import type { Grant, Leg } from "../mesh/grant.ts";
 import type { EmbedOutcome } from "../mesh/outcome.ts";
 import type { Target } from "../mesh/target.ts";
-import type { Upstream } from "../mesh/upstream.ts";
+import type { Upstream, UpstreamVectors } from "../mesh/upstream.ts";
 import { computeCost } from "../mesh/usage.ts";
 import { AttemptClocks, readClockLimits } from "./attempt-clocks.ts";
 import type { AttemptLog } from "./attempt-log.ts";
-import { type AttemptTools, runAttempts } from "./attempts.ts";
-import { watchDeadline } from "./deadline.ts";
+import { type AttemptTools, runAttempts, type TryTarget } from "./attempts.ts";
 import { createDecision } from "./decision.ts";
 import { estimateInput, settle } from "./settle.ts";
 
@@ -17,36 +16,44 @@ export function createAttemptEmbed(
   tools: AttemptTools,
   upstream: Upstream,
 ): (grant: Grant, ask: EmbedAsk, call: Call) => Promise<EmbedOutcome> {
-  return async (grant, ask, call) => {
-    const deadline = watchDeadline(call, tools.clock);
-    const run = (leg: Leg, target: Target, log: AttemptLog): Promise<EmbedOutcome> =>
-      embedOnce({ grant, ask, call, tools, upstream, leg, target, log });
-    try {
-      return await runAttempts({ grant, call, tools, tryTarget: { run, committed: () => false } });
-    } finally {
-      deadline?.cancel();
-    }
+  return (grant, ask, call) => {
+    const tryTarget = new TryEmbed({ grant, ask, call, tools, upstream });
+    return runAttempts({ grant, call, tools, tryTarget });
   };
 }
 
-interface EmbedAttempt {
+/** All that the attempts of one embedding share. */
+interface EmbedParts {
   readonly grant: Grant;
   readonly ask: EmbedAsk;
   readonly call: Call;
   readonly tools: AttemptTools;
   readonly upstream: Upstream;
-  readonly leg: Leg;
-  readonly target: Target;
-  readonly log: AttemptLog;
 }
 
-async function embedOnce(attempt: EmbedAttempt): Promise<EmbedOutcome> {
-  const { ask, call, tools, upstream, leg, target, log } = attempt;
-  const limits = readClockLimits(leg.model.timeouts, false);
-  const clocks = new AttemptClocks(tools.clock, limits, log.cancellation);
-  try {
-    const vectors = await upstream.embed(target, ask, log);
-    const decision = createDecision(attempt);
+/** Asks one target once. */
+class TryEmbed implements TryTarget<UpstreamVectors, EmbedOutcome> {
+  readonly #parts: EmbedParts;
+  #attempt: { readonly leg: Leg; readonly target: Target; readonly log: AttemptLog } | undefined;
+  #clocks: AttemptClocks | undefined;
+
+  constructor(parts: EmbedParts) {
+    this.#parts = parts;
+  }
+
+  begin(leg: Leg, target: Target, log: AttemptLog): Promise<UpstreamVectors> {
+    const { ask, tools, upstream } = this.#parts;
+    this.#attempt = { leg, target, log };
+    const limits = readClockLimits(leg.model.timeouts, false);
+    this.#clocks = new AttemptClocks(tools.clock, limits, log.cancellation);
+    return upstream.embed(target, ask, log);
+  }
+
+  conclude(vectors: UpstreamVectors): EmbedOutcome {
+    if (this.#attempt === undefined) throw new Error("nothing has begun");
+    const { grant, ask, call } = this.#parts;
+    const { target, log } = this.#attempt;
+    const decision = createDecision({ call, grant, ...this.#attempt });
     const usage = vectors.usage ?? estimateInput(ask.bytes);
     const cost = computeCost(usage, target.price);
     log.record.committed = true;
@@ -59,7 +66,9 @@ async function embedOnce(attempt: EmbedAttempt): Promise<EmbedOutcome> {
       wire: vectors.wire,
       response: () => ({ ...vectors.response(), decision, usage, cost }),
     };
-  } finally {
-    clocks.stop();
+  }
+
+  stop(): void {
+    this.#clocks?.stop();
   }
 }

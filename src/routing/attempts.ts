@@ -6,6 +6,7 @@ import type { Random } from "../mesh/random.ts";
 import type { Target } from "../mesh/target.ts";
 import { AttemptLog } from "./attempt-log.ts";
 import type { Breaker, Breakers } from "./breaker.ts";
+import { watchDeadline } from "./deadline.ts";
 import { planLeg } from "./plan.ts";
 import { settle } from "./settle.ts";
 import { followsFailure, judgeFailure } from "./verdict.ts";
@@ -25,83 +26,99 @@ export interface AttemptTools {
 }
 
 /**
- * Calls one target once. `committed` tells whether the caller has seen something, so that no other
- * may be tried.
+ * How a call is tried at one target after the other, one at a time. Of plain functions, not of
+ * async ones: each of those would cost every request a promise and a turn of the microtask queue.
  */
-export interface TryTarget<T> {
-  run(leg: Leg, target: Target, log: AttemptLog): Promise<T>;
-  committed(): boolean;
+export interface TryTarget<E, T> {
+  /** Calls the target. Resolves with what it ends with; throws or rejects when it fails. */
+  begin(leg: Leg, target: Target, log: AttemptLog): Promise<E>;
+  /** Makes the caller's answer of a good end. The attempt has failed when it throws. */
+  conclude(end: E): T;
+  /** The attempt is over, however it ended. */
+  stop?(): void;
+  /** Whether the caller has seen something, so that no other target may be tried. */
+  committed?(): boolean;
 }
 
 /** The attempts of one call. */
-export interface AttemptsOfCall<T> {
+export interface AttemptsOfCall<E, T> {
   readonly grant: Grant;
   readonly call: Call;
   readonly tools: AttemptTools;
-  readonly tryTarget: TryTarget<T>;
+  readonly tryTarget: TryTarget<E, T>;
 }
 
 /**
  * Tries targets in order until one answers: those of the first leg, then those of the legs that
- * follow the failure. Each attempt leaves its line in the call's record and is settled, however it
- * ends. Throws the last failure; NO_TARGET when there was nothing to try.
+ * follow the failure; all that within the caller's deadline. Each attempt leaves its line in the
+ * call's record and is settled, however it ends. Throws the last failure; NO_TARGET when there was
+ * nothing to try.
  */
-export async function runAttempts<T>(attempts: AttemptsOfCall<T>): Promise<T> {
+export async function runAttempts<E, T>(attempts: AttemptsOfCall<E, T>): Promise<T> {
   const { grant, call, tools, tryTarget } = attempts;
+  const deadline = watchDeadline(call, tools.clock);
   let failure: MeshError | undefined;
   let tried = 0;
-  for (const leg of grant.legs) {
-    call.trail.excluded.push(...leg.excluded);
-    if (failure !== undefined && !followsFailure(leg, failure)) continue;
-    if (failure === undefined && leg.after !== "first" && leg.after !== "any") continue;
-    for (const target of planLeg(leg, tools.breakers, tools.random)) {
-      if (tried >= (grant.targetsMax ?? TARGETS_MAX)) break;
-      tried += 1;
-      const result = await tryWithRetries(leg, target, attempts);
-      if (!(result instanceof MeshError)) return result.value;
-      failure = result;
-      if (tryTarget.committed()) throw failure;
-      if (!judgeFailure(failure).next) break;
+  try {
+    for (const leg of grant.legs) {
+      for (const excluded of leg.excluded) call.trail.excluded.push(excluded);
+      if (!isTurnOf(leg, failure)) continue;
+      for (const target of planLeg(leg, tools.breakers, tools.random)) {
+        if (tried >= (grant.targetsMax ?? TARGETS_MAX)) break;
+        tried += 1;
+        for (let retry = 0; ; retry++) {
+          call.cancellation.throwIfCancelled();
+          const result = await tryOnce(leg, target, attempts);
+          if (!(result instanceof MeshError)) return result.value;
+          failure = result;
+          if (tryTarget.committed?.()) throw failure;
+          if (!deservesRetry(leg, target, { failure, retry, tools })) break;
+          await pause(tools.clock, tools.random.unit() * BACKOFF_MS * 2 ** retry);
+        }
+        if (!judgeFailure(failure).next) break;
+      }
     }
-  }
-  throw failure ?? createNoTarget(grant);
-}
-
-async function tryWithRetries<T>(
-  leg: Leg,
-  target: Target,
-  attempts: AttemptsOfCall<T>,
-): Promise<{ value: T } | MeshError> {
-  const { call, tools, tryTarget } = attempts;
-  const retriesMax = leg.model.retriesPerTarget ?? 1;
-  for (let retry = 0; ; retry++) {
-    call.cancellation.throwIfCancelled();
-    const result = await tryOnce(leg, target, attempts);
-    if (!(result instanceof MeshError)) return result;
-    const spent = tryTarget.committed() || retry >= retriesMax || !judgeFailure(result).again;
-    // A timeout has cost the caller enough, and an ejected target wants rest: another target is the
-    // better bet.
-    const pointless =
-      result.reason === "UPSTREAM_TIMEOUT" || tools.breakers.of(target.id).state === "open";
-    if (spent || pointless) return result;
-    await pause(tools.clock, tools.random.unit() * BACKOFF_MS * 2 ** retry);
+    throw failure ?? createNoTarget(grant);
+  } finally {
+    deadline?.cancel();
   }
 }
 
-async function tryOnce<T>(
+function isTurnOf(leg: Leg, failure: MeshError | undefined): boolean {
+  if (failure !== undefined) return followsFailure(leg, failure);
+  return leg.after === "first" || leg.after === "any";
+}
+
+interface FailedTry {
+  readonly failure: MeshError;
+  /** Tries of this target before this one. */
+  readonly retry: number;
+  readonly tools: AttemptTools;
+}
+
+/**
+ * A timeout has cost the caller enough, and an ejected target wants rest: another target is the
+ * better bet.
+ */
+function deservesRetry(leg: Leg, target: Target, { failure, retry, tools }: FailedTry): boolean {
+  if (retry >= (leg.model.retriesPerTarget ?? 1) || !judgeFailure(failure).again) return false;
+  return failure.reason !== "UPSTREAM_TIMEOUT" && tools.breakers.of(target.id).state !== "open";
+}
+
+async function tryOnce<E, T>(
   leg: Leg,
   target: Target,
-  { call, tools, tryTarget }: AttemptsOfCall<T>,
+  { call, tools, tryTarget }: AttemptsOfCall<E, T>,
 ): Promise<{ value: T } | MeshError> {
   const { clock } = tools;
   const breaker = tools.breakers.of(target.id);
   const nowMs = clock.now();
   call.trail.upstreamStartedMs ??= nowMs;
   const log = new AttemptLog(call, target, nowMs);
-  const stopListening = call.cancellation.onCancel((cause) => log.cancellation.cancel(cause));
+  call.cancellation.add(log.cancellation);
   breaker.begin();
   try {
-    const value = await tryTarget.run(leg, target, log);
+    const value = tryTarget.conclude(await tryTarget.begin(leg, target, log));
     breaker.succeed();
     log.finish(clock.now(), undefined);
     return { value };
@@ -112,8 +129,9 @@ async function tryOnce<T>(
     if (log.partial !== undefined) settle(call.trail, target, log.partial);
     return error;
   } finally {
-    stopListening();
-    call.trail.warnings.push(...log.warnings);
+    tryTarget.stop?.();
+    call.cancellation.remove(log.cancellation);
+    for (const warning of log.warnings) call.trail.warnings.push(warning);
   }
 }
 

@@ -9,6 +9,11 @@ import type { AttemptClocks } from "./attempt-clocks.ts";
  */
 const HELD_MAX = 256;
 
+/** Told once, before the first chunk goes out: it starts the caller's sink. */
+export interface CommitListener {
+  onCommit(): void;
+}
+
 /**
  * Holds an attempt's chunks back until the first content comes: until then switching to another
  * target is invisible. Content commits: what was held goes out, and everything after it flows
@@ -17,15 +22,14 @@ const HELD_MAX = 256;
 export class CommitSink implements UpstreamSink {
   readonly #sink: ChatSink;
   readonly #clocks: AttemptClocks;
-  readonly #onCommit: () => void;
-  #held: ChatChunk[] = [];
+  readonly #listener: CommitListener;
+  #held: ChatChunk[] | undefined;
   #committed = false;
 
-  /** `onCommit` runs once, before the first chunk goes out, and starts the caller's sink. */
-  constructor(sink: ChatSink, clocks: AttemptClocks, onCommit: () => void) {
+  constructor(sink: ChatSink, clocks: AttemptClocks, listener: CommitListener) {
     this.#sink = sink;
     this.#clocks = clocks;
-    this.#onCommit = onCommit;
+    this.#listener = listener;
   }
 
   get committed(): boolean {
@@ -37,6 +41,11 @@ export class CommitSink implements UpstreamSink {
       this.#clocks.progress();
       return this.#pass(chunk, last);
     }
+    if (chunk.content && this.#held === undefined) {
+      this.#begin();
+      return this.#pass(chunk, last);
+    }
+    this.#held ??= [];
     this.#held.push(chunk);
     if (!chunk.content && this.#held.length < HELD_MAX) return true;
     return this.commit(last);
@@ -48,11 +57,11 @@ export class CommitSink implements UpstreamSink {
    */
   commit(last = false): boolean {
     if (this.#committed) return true;
-    this.#committed = true;
-    this.#onCommit();
     const held = this.#held;
-    this.#held = [];
+    this.#held = undefined;
+    this.#begin();
     let ready = true;
+    if (held === undefined) return ready;
     const final = held.pop();
     for (const chunk of held) ready = this.#pass(chunk, false);
     if (final !== undefined) ready = this.#pass(final, last);
@@ -66,6 +75,11 @@ export class CommitSink implements UpstreamSink {
   async ready(): Promise<void> {
     await this.#sink.ready();
     this.#clocks.resume();
+  }
+
+  #begin(): void {
+    this.#committed = true;
+    this.#listener.onCommit();
   }
 
   #pass(chunk: ChatChunk, last: boolean): boolean {
