@@ -94,21 +94,38 @@ export class SseFramer {
  * Calls `onEvent` for each event in a run of complete frames: its name, `message` when it has none,
  * and its data. Comments, `id` and `retry` are passed over, events without data too.
  */
-export function readFrames(frames: Buffer, onEvent: (event: string, data: string) => void): void {
+export function readFrames(frames: Buffer, onEvent: OnEvent): void {
+  const text = decodeFrames(frames);
+  let at = 0;
+  while (at < text.length) at = readFrame(text, at, onEvent);
+}
+
+/** Takes an event: its name and its data. */
+export type OnEvent = (event: string, data: string) => void;
+
+/** A run of frames as text, whose lines all end in LF. */
+export function decodeFrames(frames: Buffer): string {
   let text = frames.toString("utf8");
   if (text.charCodeAt(0) === 0xfeff) text = text.slice(1);
-  if (text.includes("\r")) text = text.replace(/\r\n?/g, "\n");
+  return text.includes("\r") ? text.replace(/\r\n?/g, "\n") : text;
+}
+
+/**
+ * Reads the frame that begins at `from` as `readFrames` does. Returns where the next one begins,
+ * past the blank line.
+ */
+export function readFrame(text: string, from: number, onEvent: OnEvent): number {
   let event = "message";
   let data: string | undefined;
-  let at = 0;
+  let at = from;
   while (at < text.length) {
     let end = text.indexOf("\n", at);
     if (end < 0) end = text.length;
     if (end === at) {
-      if (data !== undefined) onEvent(event, data);
-      event = "message";
-      data = undefined;
-    } else if (text.startsWith("data", at)) {
+      at += 1;
+      break;
+    }
+    if (text.startsWith("data", at)) {
       const value = readValue(text, at + 4, end);
       if (value !== undefined) data = data === undefined ? value : `${data}\n${value}`;
     } else if (text.startsWith("event", at)) {
@@ -117,6 +134,7 @@ export function readFrames(frames: Buffer, onEvent: (event: string, data: string
     at = end + 1;
   }
   if (data !== undefined) onEvent(event, data);
+  return at;
 }
 
 /** One event as a frame. `event` is left out when it is undefined. */

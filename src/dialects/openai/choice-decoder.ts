@@ -52,7 +52,7 @@ export class ChoiceDecoder {
   #decodeDelta(delta: JsonObject, events: ChatEvent[]): number {
     const { content } = delta;
     let characters = this.#decodeReasoning(delta, events);
-    if (typeof content === "string") characters += this.#pushText(content, events);
+    if (typeof content === "string") characters += this.pushText(content, events);
     else if (isJsonArray(content)) characters += this.#decodeContentList(content, events);
     if (delta.refusal != null) characters += this.#decodeRefusal(delta.refusal, events);
     if (isJsonArray(delta.tool_calls)) {
@@ -70,7 +70,7 @@ export class ChoiceDecoder {
     return characters;
   }
 
-  #pushText(text: string, events: ChatEvent[]): number {
+  pushText(text: string, events: ChatEvent[]): number {
     if (text === "") return 0;
     events.push({
       case: "textDelta",
@@ -79,7 +79,7 @@ export class ChoiceDecoder {
     return text.length;
   }
 
-  #pushReasoning(
+  pushReasoning(
     { text, signature, redacted }: { text: string; signature: string; redacted: string },
     reasoningIndex: number,
     events: ChatEvent[],
@@ -107,16 +107,16 @@ export class ChoiceDecoder {
     const text = readReasoningText(delta);
     if (details === undefined) {
       if (text === "") return 0;
-      return this.#pushReasoning({ text, signature: "", redacted: "" }, 0, events);
+      return this.pushReasoning({ text, signature: "", redacted: "" }, 0, events);
     }
     let characters = 0;
     let told = false;
     for (const { index, part } of readReasoningDetails(details)) {
-      characters += this.#pushReasoning(part, index, events);
+      characters += this.pushReasoning(part, index, events);
       told ||= part.text !== "";
     }
     if (told || text === "") return characters;
-    return characters + this.#pushReasoning({ text, signature: "", redacted: "" }, 0, events);
+    return characters + this.pushReasoning({ text, signature: "", redacted: "" }, 0, events);
   }
 
   /** Mistral's content: a list of texts and thoughts. */
@@ -124,12 +124,12 @@ export class ChoiceDecoder {
     let characters = 0;
     for (const item of list) {
       if (!isJsonObject(item)) continue;
-      if (item.type === "text") characters += this.#pushText(readWord(item.text), events);
+      if (item.type === "text") characters += this.pushText(readWord(item.text), events);
       if (item.type !== "thinking" || !isJsonArray(item.thinking)) continue;
       for (const thought of item.thinking) {
         const text = isJsonObject(thought) ? readWord(thought.text) : "";
         if (text === "") continue;
-        characters += this.#pushReasoning({ text, signature: "", redacted: "" }, 0, events);
+        characters += this.pushReasoning({ text, signature: "", redacted: "" }, 0, events);
       }
     }
     return characters;

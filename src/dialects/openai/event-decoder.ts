@@ -34,6 +34,16 @@ export class EventDecoder {
     return content;
   }
 
+  /** What `decode` does for a chunk whose only news is this text. */
+  addText(piece: TextPiece, events: ChatEvent[]): void {
+    const decoder = this.#choice(piece.choiceIndex);
+    const { text } = piece;
+    this.textCharacters += piece.reasoning
+      ? decoder.pushReasoning({ text, signature: "", redacted: "" }, 0, events)
+      : decoder.pushText(text, events);
+    this.deltas += 1;
+  }
+
   #choice(given: unknown): ChoiceDecoder {
     const index = typeof given === "number" ? given : 0;
     const known = this.#choices[index];
@@ -48,6 +58,14 @@ export class EventDecoder {
     this.#choices[index] = choice;
     return choice;
   }
+}
+
+/** A text that was found without parsing its chunk; never empty. */
+export interface TextPiece {
+  readonly choiceIndex: number;
+  /** A thought, and no part of the answer. */
+  readonly reasoning: boolean;
+  readonly text: string;
 }
 
 /**

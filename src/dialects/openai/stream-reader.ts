@@ -2,9 +2,11 @@ import type { Usage } from "../../../gen/weir/v1/usage_pb.ts";
 import type { ChatAsk } from "../../mesh/ask.ts";
 import { type ChatChunk, type ChatEvent, createEventChunk } from "../../mesh/chunk.ts";
 import { asMeshError, type MeshError } from "../../mesh/errors.ts";
+import type { JsonObject } from "../../mesh/json.ts";
 import type { UpstreamEnd } from "../../mesh/upstream.ts";
 import type { StreamReader } from "../dialect.ts";
-import { readFrames } from "../sse.ts";
+import { decodeFrames, readFrame } from "../sse.ts";
+import { DeltaTemplate } from "./delta-template.ts";
 import { estimateUsage } from "./estimate-usage.ts";
 import { EventDecoder } from "./event-decoder.ts";
 import { PassingReader } from "./passing-reader.ts";
@@ -18,14 +20,20 @@ export function createStreamReader(ask: ChatAsk): StreamReader {
   return ask.dialect === "openai" ? new PassingReader(ask) : new DecodingReader(ask);
 }
 
-/** Decodes each event: one JSON.parse, then plain literals. */
+/**
+ * Decodes each event: those that are like one before but for their text by comparing, all others by
+ * one JSON.parse.
+ */
 class DecodingReader implements StreamReader {
   readonly #facts = new StreamFacts();
   readonly #decoder = new EventDecoder();
+  readonly #template = new DeltaTemplate();
   readonly #askBytes: number;
   readonly #onEvent: (event: string, data: string) => void;
   #events: ChatEvent[] = [];
   #content = false;
+  /** The chunk that was parsed last, when the template may learn from it. */
+  #lesson: JsonObject | undefined;
   /** True once content has been handed out. */
   #shown = false;
   #fault: MeshError | undefined;
@@ -44,7 +52,7 @@ class DecodingReader implements StreamReader {
     this.#events = [];
     this.#content = false;
     try {
-      readFrames(frames, this.#onEvent);
+      this.#readAll(decodeFrames(frames));
     } catch (thrown) {
       // What came before the fault goes on first; but while nothing has been shown, another target
       // may still answer.
@@ -67,6 +75,37 @@ class DecodingReader implements StreamReader {
     return estimateUsage(this.#askBytes, deltas, textCharacters);
   }
 
+  #readAll(text: string): void {
+    let at = 0;
+    while (at < text.length) {
+      const next = this.#takeAlike(text, at);
+      if (next >= 0) {
+        at = next;
+        continue;
+      }
+      this.#lesson = undefined;
+      const end = readFrame(text, at, this.#onEvent);
+      if (this.#lesson !== undefined) this.#template.learn(text.slice(at, end), this.#lesson);
+      at = end;
+    }
+  }
+
+  /** One past the frame at `at` when it was taken by comparing; below zero when it must be read. */
+  #takeAlike(text: string, at: number): number {
+    if (this.#facts.done) return -1;
+    const end = this.#template.match(text, at);
+    const piece = end < 0 ? undefined : this.#template.readText(text);
+    if (piece === undefined) return -1;
+    const { choiceIndex, field } = this.#template;
+    this.#facts.chunks += 1;
+    this.#decoder.addText(
+      { choiceIndex, reasoning: field !== "content", text: piece },
+      this.#events,
+    );
+    this.#content = true;
+    return end;
+  }
+
   #take(data: string): void {
     if (data === "" || this.#facts.done) return;
     if (data === "[DONE]") {
@@ -74,6 +113,8 @@ class DecodingReader implements StreamReader {
       return;
     }
     const chunk = this.#facts.parse(data);
-    if (this.#decoder.decode(chunk, this.#events)) this.#content = true;
+    if (!this.#decoder.decode(chunk, this.#events)) return;
+    this.#content = true;
+    this.#lesson = chunk;
   }
 }
