@@ -12,8 +12,10 @@ import {
   RequestRecord_Kind,
   RequestRecordSchema,
 } from "../../gen/weir/admin/v1/record_pb.ts";
+import { FinishReason, Role } from "../../gen/weir/v1/chat_pb.ts";
 import {
   CreateChatRequestSchema,
+  CreateChatResponseSchema,
   StreamChatResponseSchema,
 } from "../../gen/weir/v1/chat_service_pb.ts";
 import { createIdentify } from "../../src/auth/identify.ts";
@@ -21,6 +23,8 @@ import { anthropicChat } from "../../src/dialects/anthropic/index.ts";
 import type { StreamReader } from "../../src/dialects/dialect.ts";
 import { openaiChat } from "../../src/dialects/openai/index.ts";
 import { createChatAsk } from "../../src/dialects/typed-ask.ts";
+import { decodeChat } from "../../src/ingress/rpc/hot/decode-chat.ts";
+import { frameChatAnswer } from "../../src/ingress/rpc/hot/frame-answer.ts";
 import { frameEvents } from "../../src/ingress/rpc/hot/frame-events.ts";
 import { validateChat } from "../../src/ingress/rpc/validate-chat.ts";
 import { appendFrame } from "../../src/link/frame.ts";
@@ -67,7 +71,7 @@ function measure({ run, each }: Step): number {
 }
 
 function listSteps(): Step[] {
-  return [...listQuestionSteps(), ...listStreamSteps(), ...listRecordSteps()];
+  return [...listQuestionSteps(), ...listStreamSteps(), ...listAnswerSteps(), ...listRecordSteps()];
 }
 
 const plainBody = writeBody("openai", "bench/plain");
@@ -106,7 +110,8 @@ function listQuestionSteps(): Step[] {
   const leg = policy.grant(principal, ask, call).legs[0];
   const target = leg?.targets[0];
   const chat = ask.chat();
-  const message = toBinary(CreateChatRequestSchema, create(CreateChatRequestSchema, { chat }));
+  const request = create(CreateChatRequestSchema, { chat });
+  const message = Buffer.from(toBinary(CreateChatRequestSchema, request));
   return [
     { name: "JSON.parse of a question", each: 1, run: () => JSON.parse(plainBody) },
     {
@@ -118,6 +123,11 @@ function listQuestionSteps(): Step[] {
       name: "fromBinary of a question",
       each: 1,
       run: () => fromBinary(CreateChatRequestSchema, message),
+    },
+    {
+      name: "hand decoder of a question",
+      each: 1,
+      run: () => decodeChat(CreateChatRequestSchema, message),
     },
     { name: "validateChat", each: 1, run: () => validateChat(chat) },
     { name: "identify", each: 1, run: () => identify(KEY) },
@@ -183,6 +193,30 @@ function listStreamSteps(): Step[] {
       each: events.length,
       // As bytes: a string that is put together is not written before somebody looks at it.
       run: () => Buffer.from(anthropicChat.client.createStreamWriter(anthropic).events(events)),
+    },
+  ];
+}
+
+function listAnswerSteps(): Step[] {
+  const usage = { inputTokens: 412, outputTokens: 61 };
+  const choices = [
+    {
+      message: {
+        role: Role.ASSISTANT,
+        parts: [{ part: { case: "text" as const, value: { text: "Lisbon. ".repeat(40) } } }],
+      },
+      finish: { reason: FinishReason.STOP, raw: "stop" },
+    },
+  ];
+  const cost = { costNanoUsd: 12_345n, inputNanoUsd: 345n, outputNanoUsd: 12_000n, known: true };
+  const decision = { model: "bench/plain", provider: "p", attempts: 1, policyRevision: 7n };
+  const answer = create(CreateChatResponseSchema, { choices, usage, cost, decision });
+  return [
+    { name: "hand encoder of an answer", each: 1, run: () => frameChatAnswer(answer) },
+    {
+      name: "protobuf-es toBinary of an answer",
+      each: 1,
+      run: () => toBinary(CreateChatResponseSchema, answer),
     },
   ];
 }

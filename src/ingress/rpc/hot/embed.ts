@@ -1,13 +1,10 @@
 import { fromBinary } from "@bufbuild/protobuf";
-import {
-  EmbedRequestSchema,
-  EmbedResponseSchema,
-} from "../../../../gen/weir/v1/embed_service_pb.ts";
+import { EmbedRequestSchema } from "../../../../gen/weir/v1/embed_service_pb.ts";
 import { createEmbedAsk } from "../../../dialects/typed-ask.ts";
 import { createAnswerHeaders } from "../answer-headers.ts";
 import type { RpcHouse } from "../rpc-house.ts";
 import { validateEmbed } from "../validate-chat.ts";
-import { frameMessage } from "./frame-message.ts";
+import { frameVectors } from "./frame-answer.ts";
 import type { HotMethod } from "./grpc-exchange.ts";
 import { parseMessage } from "./parse-message.ts";
 
@@ -19,7 +16,7 @@ export function createEmbedMethod(house: RpcHouse): HotMethod {
       const request = validateEmbed(parseMessage(fromBinary, EmbedRequestSchema, message));
       exchange.enter();
       const outcome = await house.embed(call, createEmbedAsk(request, message.length));
-      const frame = frameMessage(EmbedResponseSchema, outcome.response());
+      const frame = frameVectors(outcome.response());
       const { decision, cost } = outcome;
       exchange.start(createAnswerHeaders({ house, call, decision, cost }));
       exchange.finish(frame);

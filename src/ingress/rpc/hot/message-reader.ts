@@ -2,7 +2,7 @@ import { promisify } from "node:util";
 import { gunzip } from "node:zlib";
 import { MeshError } from "../../../mesh/errors.ts";
 import { MESSAGE_BYTES_MAX } from "../limits.ts";
-import { FRAME_PREFIX_BYTES } from "./frame-message.ts";
+import { FRAME_PREFIX_BYTES } from "./back-writer.ts";
 
 /** Puts the one message of a request together from the pieces that the network brings. */
 export class MessageReader {
