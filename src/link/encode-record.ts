@@ -48,6 +48,9 @@ export function encodeRecord(writer: WireWriter, record: RequestRecord): void {
   writer.string(29, record.sessionId);
   writer.string(30, record.endUser);
   writer.string(31, record.errorMessage);
+  writer.string(32, record.clampedBy);
+  writer.string(33, record.downgradedBy);
+  for (const policy of record.unprovenBy) writer.repeatedString(34, policy);
 }
 
 function encodeAttempt(writer: WireWriter, attempt: AttemptRecord): void {

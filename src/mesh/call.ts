@@ -2,6 +2,7 @@ import type { AttemptRecord, ExcludedTarget } from "../../gen/weir/admin/v1/reco
 import type { Decision, Finish } from "../../gen/weir/v1/chat_pb.ts";
 import type { Cost, Usage } from "../../gen/weir/v1/usage_pb.ts";
 import type { Cancellation } from "./cancellation.ts";
+import type { CallQuota } from "./quota.ts";
 import type { Target } from "./target.ts";
 
 /** The door that a call came through. */
@@ -51,6 +52,14 @@ export interface Trail {
   cost: Cost | undefined;
   /** The target that charged last: whose cost it is when nobody answered. */
   charged: Target | undefined;
+  /** The policy that lowered the request's output limit, or empty. */
+  clampedBy: string;
+  /** The policy that had another model answer, or empty. */
+  downgradedBy: string;
+  /** Policies that let it pass although nobody could prove that anything was left. */
+  readonly unprovenBy: string[];
+  /** What the call has taken from its limits; undefined while nothing limits it. */
+  quota: CallQuota | undefined;
 }
 
 export function createTrail(): Trail {
@@ -66,5 +75,9 @@ export function createTrail(): Trail {
     usage: undefined,
     cost: undefined,
     charged: undefined,
+    clampedBy: "",
+    downgradedBy: "",
+    unprovenBy: [],
+    quota: undefined,
   };
 }

@@ -31,6 +31,22 @@ export interface CallQuota {
   reserve(leg: Leg, target: Target): Reservation | Promise<Reservation>;
   /** The call is over: its slots are free. Once. */
   end(): void;
+  /** The tightest rates that the call was counted in, for the headers of its answer. */
+  rates?(): RateStates;
+}
+
+/** Rates of requests and of tokens; undefined where none concerns the call. */
+export interface RateStates {
+  readonly requests: RateState | undefined;
+  readonly tokens: RateState | undefined;
+}
+
+/** One rate, as a caller is told of it. */
+export interface RateState {
+  readonly limit: number;
+  readonly remaining: number;
+  /** When all of it is there again, in milliseconds from now. */
+  readonly resetMs: number;
 }
 
 /** What one attempt has taken. Exactly one of settle() and release() ends it. */

@@ -55,6 +55,9 @@ export function createRecord(facts: RecordFacts): RequestRecord {
     auditDeniedBy: trail.auditDeniedBy,
     sessionId: "sessionId" in ask ? clip(ask.sessionId, NAME_CHARACTERS_MAX) : "",
     endUser: clip(ask.endUser, NAME_CHARACTERS_MAX),
+    clampedBy: trail.clampedBy,
+    downgradedBy: trail.downgradedBy,
+    unprovenBy: trail.unprovenBy,
   };
   if (trail.usage !== undefined) record.usage = trail.usage;
   if (trail.firstContentMs !== undefined) {

@@ -26,5 +26,8 @@ export function createDecision({ call, grant, leg, target, log }: DecisionParts)
     policyRevision: BigInt(grant.revision),
     upstreamId: "",
     warnings: log.warnings,
+    clampedBy: call.trail.clampedBy,
+    downgradedBy: call.trail.downgradedBy,
+    unprovenBy: call.trail.unprovenBy,
   };
 }

@@ -244,6 +244,9 @@ function createDecision(answer: SimAnswer): Decision {
     policyRevision: 0n,
     upstreamId: answer.id,
     warnings: [],
+    clampedBy: "",
+    downgradedBy: "",
+    unprovenBy: [],
   };
 }
 

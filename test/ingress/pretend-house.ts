@@ -49,6 +49,9 @@ export const decision: Decision = {
   policyRevision: 4n,
   upstreamId: "up_1",
   warnings: [],
+  clampedBy: "",
+  downgradedBy: "",
+  unprovenBy: [],
 };
 
 const finish: Finish = {

@@ -27,6 +27,9 @@ function outcome(fields: Partial<Finish> = {}): Outcome {
       policyRevision: 1n,
       upstreamId: "chatcmpl-1",
       warnings: [],
+      clampedBy: "",
+      downgradedBy: "",
+      unprovenBy: [],
     },
     finish: {
       $typeName: "weir.v1.Finish",
