@@ -11,8 +11,10 @@ export function putDecision(writer: BackWriter, tag: number, decision: Decision 
   if (decision === undefined) return;
   if (decision.$unknown !== undefined) writer.spoil();
   const { written } = writer;
-  const { warnings } = decision;
-  for (let at = warnings.length - 1; at >= 0; at--) writer.item(0x4a, warnings[at] ?? "");
+  putTexts(writer, 0x62, decision.unprovenBy);
+  writer.string(0x5a, decision.downgradedBy);
+  writer.string(0x52, decision.clampedBy);
+  putTexts(writer, 0x4a, decision.warnings);
   writer.string(0x42, decision.upstreamId);
   writer.int64(0x38, decision.policyRevision);
   writer.int32(0x30, decision.cache);
@@ -78,4 +80,8 @@ export function putTime(
   writer.int32(0x10, time.nanos);
   writer.int64(0x08, time.seconds);
   writer.message(tag, written);
+}
+
+function putTexts(writer: BackWriter, tag: number, texts: readonly string[]): void {
+  for (let at = texts.length - 1; at >= 0; at--) writer.item(tag, texts[at] ?? "");
 }
