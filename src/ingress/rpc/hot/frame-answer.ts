@@ -15,7 +15,7 @@ import { putCost, putDecision, putFinish, putTime, putUsage } from "./encode-out
 // The tags are the number of the field times eight, plus 2 for what has a length before it and 0
 // for a number.
 
-/** An answer in gRPC framing: what answers are made of as a rule by hand, and the rest generically. */
+/** An answer in gRPC framing: by hand what nearly all answers are made of, generically the rest. */
 export function frameChatAnswer(answer: CreateChatResponse): Buffer {
   return frame(CreateChatResponseSchema, answer, putChatAnswer);
 }
