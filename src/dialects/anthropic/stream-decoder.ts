@@ -1,15 +1,18 @@
 import type { Citation } from "../../../gen/weir/v1/chat_pb.ts";
 import type { ChatEvent } from "../../mesh/chunk.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../mesh/json.ts";
+import type { FrameDecoder } from "../passed-chunk.ts";
+import { readFrames } from "../sse.ts";
 import { mapFinish } from "./finish.ts";
 import { encodeCallExtras, mapCitation } from "./read-content.ts";
+import { parseEvent } from "./stream-state.ts";
 
 /**
  * Turns the events of a streamed message into chat events, each event parsed once. Citations are
  * told when their block ends, behind the text that they support; blocks that only Anthropic has
  * when they are complete.
  */
-export class StreamDecoder {
+export class StreamDecoder implements FrameDecoder {
   /**
    * True once something was seen that a caller would see, or that the vendor has begun to run a
    * tool.
@@ -22,6 +25,15 @@ export class StreamDecoder {
    * end.
    */
   readonly #open = new Map<number, OpenBlock>();
+
+  /** The events of frames that are passed on. Throws UPSTREAM_GARBLED. */
+  decodeFrames(frames: Buffer): readonly ChatEvent[] {
+    const out: ChatEvent[] = [];
+    readFrames(frames, (_name, data) => {
+      this.decode(parseEvent(data), out);
+    });
+    return out;
+  }
 
   /**
    * Decodes one event into `out`, unless it is about the whole message. Returns the characters of

@@ -1,8 +1,9 @@
 import type { Usage } from "../../../gen/weir/v1/usage_pb.ts";
 import type { ChatAsk } from "../../mesh/ask.ts";
-import type { ChatChunk, ChatEvent, WireForm } from "../../mesh/chunk.ts";
+import type { ChatChunk, ChatEvent } from "../../mesh/chunk.ts";
 import type { UpstreamEnd } from "../../mesh/upstream.ts";
 import type { StreamReader } from "../dialect.ts";
+import { PassedChunk } from "../passed-chunk.ts";
 import { readFrames, writeFrame } from "../sse.ts";
 import { StreamDecoder } from "./stream-decoder.ts";
 import { CHARACTERS_PER_TOKEN, parseEvent, StreamState } from "./stream-state.ts";
@@ -51,7 +52,7 @@ export class RelayReader implements StreamReader {
   read(frames: Buffer): ChatChunk | undefined {
     if (this.#scout !== undefined) return this.#scan(frames, this.#scout);
     this.#state.characters += estimateCharacters(frames);
-    if (!holdsMessageEvent(frames)) return new RelayChunk(frames, true, this.#decoder);
+    if (!holdsMessageEvent(frames)) return this.#relay(frames, true);
     readFrames(frames, this.#onEvent);
     return this.#pass(frames, true);
   }
@@ -73,32 +74,11 @@ export class RelayReader implements StreamReader {
 
   #pass(frames: Buffer, content: boolean): ChatChunk | undefined {
     const bytes = this.#state.ended ? cutMessageStop(frames) : frames;
-    return bytes.length === 0 ? undefined : new RelayChunk(bytes, content, this.#decoder);
-  }
-}
-
-/** A class and not a literal, since its methods are shared and a literal's closures are not. */
-class RelayChunk implements ChatChunk {
-  readonly wire: WireForm;
-  readonly content: boolean;
-  readonly answer = undefined;
-  readonly #decoder: StreamDecoder;
-  #events: ChatEvent[] | undefined;
-
-  constructor(bytes: Buffer, content: boolean, decoder: StreamDecoder) {
-    this.wire = { dialect: "anthropic", bytes };
-    this.content = content;
-    this.#decoder = decoder;
+    return bytes.length === 0 ? undefined : this.#relay(bytes, content);
   }
 
-  events(): readonly ChatEvent[] {
-    if (this.#events !== undefined) return this.#events;
-    const events: ChatEvent[] = [];
-    readFrames(this.wire.bytes, (_name, data) => {
-      this.#decoder.decode(parseEvent(data), events);
-    });
-    this.#events = events;
-    return events;
+  #relay(bytes: Buffer, content: boolean): ChatChunk {
+    return new PassedChunk({ dialect: "anthropic", bytes }, content, this.#decoder);
   }
 }
 

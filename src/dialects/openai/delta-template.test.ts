@@ -194,3 +194,54 @@ describe("reading by comparing", () => {
     );
   });
 });
+
+/** Sound streams: some kinds of text frames, an end, perhaps a usage. */
+const sound = fc
+  .record({
+    fields: fc.array(fc.constantFrom("content", "reasoning", "tool"), {
+      minLength: 1,
+      maxLength: 3,
+    }),
+    frames: fc.array(fc.tuple(fc.nat(2), texts), { minLength: 1, maxLength: 14 }),
+    told: fc.boolean(),
+    space: fc.constantFrom("", " "),
+    run: fc.integer({ min: 1, max: 6 }),
+  })
+  .map(({ fields, frames, told, space, run }) => {
+    const write = (delta: JsonValue, finish: string | null): string =>
+      respell({ id: "c1", choices: [{ index: 0, delta, finish_reason: finish }] }, false, space);
+    const jsons = frames.map(([kind, text]) => {
+      const field = fields[kind % fields.length] ?? "content";
+      const call = { index: 0, id: "t", function: { name: "f", arguments: text } };
+      return write(field === "tool" ? { tool_calls: [call] } : { [field]: text }, null);
+    });
+    jsons.push(write({}, "length"));
+    const usage = { prompt_tokens: 3, completion_tokens: 1 };
+    if (told) jsons.push(respell({ id: "c1", choices: [], usage }, false, space));
+    return { jsons: [...jsons, "[DONE]"], run };
+  });
+
+describe("passing on by comparing", () => {
+  it("passes on all frames but those that the caller did not ask for", () => {
+    fc.assert(
+      fc.property(sound, ({ jsons, run }) => {
+        const reader = createStreamReader(passing);
+        let passed = "";
+        for (let at = 0; at < jsons.length; at += run) {
+          const frames = Buffer.from(
+            jsons
+              .slice(at, at + run)
+              .map(frame)
+              .join(""),
+          );
+          passed += reader.read(frames)?.wire?.bytes.toString() ?? "";
+        }
+        const kept = jsons.filter((json) => json !== "[DONE]" && !/prompt_tokens/.test(json));
+        expect(passed).toBe(kept.map(frame).join(""));
+        const decoder = createStreamReader(decoding);
+        for (const json of jsons) decoder.read(Buffer.from(frame(json)));
+        expect(reader.end()).toEqual(decoder.end());
+      }),
+    );
+  });
+});

@@ -1,8 +1,11 @@
 import type { ChatEvent } from "../../mesh/chunk.ts";
 import { isJsonObject, type JsonObject } from "../../mesh/json.ts";
+import type { FrameDecoder } from "../passed-chunk.ts";
+import { readFrames } from "../sse.ts";
 import { ChoiceDecoder } from "./choice-decoder.ts";
 import { createGarbled } from "./errors.ts";
 import { isJsonArray } from "./field.ts";
+import { StreamFacts } from "./stream-facts.ts";
 
 /** As AnswerFold has it: more answers than this are a fault. */
 const CHOICES_MAX = 1024;
@@ -10,7 +13,7 @@ const CHOICES_MAX = 1024;
 /**
  * Turns the chunks of one stream into events, keeping what must stay the same from one to the next.
  */
-export class EventDecoder {
+export class EventDecoder implements FrameDecoder {
   readonly #choices: ChoiceDecoder[] = [];
   /** Length of all texts so far, for an estimate. */
   textCharacters = 0;
@@ -32,6 +35,16 @@ export class EventDecoder {
       content = true;
     }
     return content;
+  }
+
+  /** The events of frames that are passed on. Throws as the reader of the stream would. */
+  decodeFrames(frames: Buffer): readonly ChatEvent[] {
+    const events: ChatEvent[] = [];
+    const facts = new StreamFacts();
+    readFrames(frames, (_event, data) => {
+      if (data !== "" && data !== "[DONE]") this.decode(facts.parse(data), events);
+    });
+    return events;
   }
 
   /** What `decode` does for a chunk whose only news is this text. */

@@ -1,11 +1,13 @@
 import type { Usage } from "../../../gen/weir/v1/usage_pb.ts";
 import type { ChatAsk } from "../../mesh/ask.ts";
-import type { ChatChunk, ChatEvent, WireForm } from "../../mesh/chunk.ts";
+import type { ChatChunk } from "../../mesh/chunk.ts";
 import { asMeshError, type MeshError } from "../../mesh/errors.ts";
 import { isJsonObject, type JsonObject } from "../../mesh/json.ts";
 import type { UpstreamEnd } from "../../mesh/upstream.ts";
 import type { StreamReader } from "../dialect.ts";
+import { PassedChunk } from "../passed-chunk.ts";
 import { readFrames } from "../sse.ts";
+import { DeltaTemplate } from "./delta-template.ts";
 import { estimateUsage } from "./estimate-usage.ts";
 import { EventDecoder, hasContent } from "./event-decoder.ts";
 import { isJsonArray } from "./field.ts";
@@ -32,12 +34,13 @@ const needles = {
 
 /**
  * Passes the upstream's bytes on. Frames are parsed until the first content has come, and again
- * from the one that ends the answer; between these only their beginnings are compared, and two byte
- * searches tell whether the end has come.
+ * from the one that ends the answer. Between these, frames that differ in nothing but their text
+ * are compared; of others only the beginnings, and two byte searches tell whether the end has come.
  */
 export class PassingReader implements StreamReader {
   readonly #facts = new StreamFacts();
   readonly #decoder = new EventDecoder();
+  readonly #template = new DeltaTemplate();
   readonly #askBytes: number;
   readonly #passUsage: boolean;
   readonly #onEvent: (event: string, data: string) => void;
@@ -55,6 +58,8 @@ export class PassingReader implements StreamReader {
   #fault: MeshError | undefined;
   /** What the frame that is being read has told. */
   #verdict: Verdict = "keep";
+  /** The chunk that was parsed last, when it had content. */
+  #chunk: JsonObject = {};
 
   constructor(ask: ChatAsk) {
     this.#askBytes = ask.bytes;
@@ -68,10 +73,14 @@ export class PassingReader implements StreamReader {
 
   read(frames: Buffer): ChatChunk | undefined {
     if (this.#fault !== undefined) throw this.#fault;
-    if (this.#coasting && this.#coast(frames)) {
-      return new PassedChunk(frames, true, this.#decoder);
+    if (!this.#coasting) return this.#readClosely(normaliseLineEnds(frames), undefined, 0);
+    // Bytes as letters: what is compared is no text as yet.
+    const letters = frames.toString("latin1");
+    const alike = this.#skipAlike(letters, 0);
+    if (alike === frames.length || (alike === 0 && this.#coast(frames))) {
+      return this.#pass(frames, true);
     }
-    return this.#readClosely(normaliseLineEnds(frames));
+    return this.#readClosely(normaliseLineEnds(frames), alike > 0 ? letters : undefined, alike);
   }
 
   end(): UpstreamEnd {
@@ -86,6 +95,21 @@ export class PassingReader implements StreamReader {
     if (this.#facts.usage !== undefined) return this.#facts.usage;
     const text = this.#contentBytes - this.#contentFrames * this.#frameOverhead;
     return estimateUsage(this.#askBytes, this.#contentFrames, Math.max(0, text));
+  }
+
+  /**
+   * Counts the frames from `from` on that are like one before but for their text; where they end.
+   */
+  #skipAlike(letters: string, from: number): number {
+    let at = from;
+    while (at < letters.length) {
+      const end = this.#template.match(letters, at);
+      if (end < 0) break;
+      at = end;
+      this.#contentFrames += 1;
+    }
+    this.#contentBytes += at - from;
+    return at;
   }
 
   /** Whether a run holds nothing but more of the same. */
@@ -106,6 +130,15 @@ export class PassingReader implements StreamReader {
     return Math.max(from, frames.lastIndexOf(needles.blank, suspect) + needles.blank.length);
   }
 
+  /**
+   * Counts the frames from `from` on that begin like the first one with content, up to the one that
+   * may be the end. Returns where they end; below zero when not all of them begin so.
+   */
+  #skipLike(frames: Buffer, from: number): number {
+    const end = from < frames.length ? this.#findCoastEnd(frames, from) : from;
+    return end === from || this.#countContent(frames.subarray(from, end)) ? end : -1;
+  }
+
   /** Counts frames as content without parsing them; false when any is not like the others. */
   #countContent(frames: Buffer): boolean {
     const count = this.#prefix === undefined ? 0 : countLikeFrames(frames, this.#prefix);
@@ -116,22 +149,26 @@ export class PassingReader implements StreamReader {
     return true;
   }
 
-  #readClosely(frames: Buffer): ChatChunk | undefined {
+  /**
+   * Reads a run whose frames before `begin` are known to be content; `letters` is the run, when
+   * somebody has made them already.
+   */
+  #readClosely(frames: Buffer, letters: string | undefined, begin: number): ChatChunk | undefined {
     const kept: Buffer[] = [];
     const shown = this.#contentFrames > 0;
-    let content = false;
+    let content = begin > 0;
     let skips = true;
     let from = 0;
-    let at = 0;
+    let at = begin;
     try {
       while (at < frames.length) {
-        if (skips && this.#coasting) {
-          const coastEnd = this.#findCoastEnd(frames, at);
-          if (coastEnd > at) {
-            skips = this.#countContent(frames.subarray(at, coastEnd));
-            content ||= skips;
-            if (skips) at = coastEnd;
-          }
+        if (this.#coasting) {
+          letters ??= frames.toString("latin1");
+          const alike = this.#skipAlike(letters, at);
+          const like: number = skips ? this.#skipLike(frames, alike) : -1;
+          skips = like >= 0;
+          content ||= Math.max(alike, like) > at;
+          at = Math.max(alike, like);
           if (at >= frames.length) break;
         }
         const end = findFrameEnd(frames, at);
@@ -156,8 +193,7 @@ export class PassingReader implements StreamReader {
     if (from < at) kept.push(frames.subarray(from, at));
     const [first] = kept;
     if (first === undefined) return undefined;
-    const bytes = kept.length === 1 ? first : Buffer.concat(kept);
-    return new PassedChunk(bytes, content, this.#decoder);
+    return this.#pass(kept.length === 1 ? first : Buffer.concat(kept), content);
   }
 
   #readFrame(frame: Buffer): Verdict {
@@ -166,7 +202,12 @@ export class PassingReader implements StreamReader {
     return this.#verdict;
   }
 
+  #pass(bytes: Buffer, content: boolean): ChatChunk {
+    return new PassedChunk({ dialect: "openai", bytes }, content, this.#decoder);
+  }
+
   #noteContent(frame: Buffer): void {
+    this.#template.learn(frame.toString("latin1"), this.#chunk);
     this.#contentFrames += 1;
     this.#contentBytes += frame.length;
     if (this.#prefix === undefined) {
@@ -186,6 +227,7 @@ export class PassingReader implements StreamReader {
     }
     const chunk = this.#facts.parse(data);
     if (this.#facts.finish !== undefined) this.#coasting = false;
+    this.#chunk = chunk;
     if (hasContent(chunk)) this.#verdict = "content";
     else if (!this.#passUsage && isUsageOnly(chunk)) this.#verdict = "drop";
   }
@@ -194,31 +236,4 @@ export class PassingReader implements StreamReader {
 /** The frame that a stream has only because usage was asked for. */
 function isUsageOnly(chunk: JsonObject): boolean {
   return isJsonObject(chunk.usage) && isJsonArray(chunk.choices) && chunk.choices.length === 0;
-}
-
-/** Frames that go on as they came; decoded in order when somebody wants the events. */
-class PassedChunk implements ChatChunk {
-  readonly wire: WireForm;
-  readonly content: boolean;
-  readonly answer = undefined;
-  readonly #decoder: EventDecoder;
-  #events: ChatEvent[] | undefined;
-
-  constructor(bytes: Buffer, content: boolean, decoder: EventDecoder) {
-    this.wire = { dialect: "openai", bytes };
-    this.content = content;
-    this.#decoder = decoder;
-  }
-
-  events(): readonly ChatEvent[] {
-    if (this.#events === undefined) {
-      const events: ChatEvent[] = [];
-      const facts = new StreamFacts();
-      readFrames(this.wire.bytes, (_event, data) => {
-        if (data !== "" && data !== "[DONE]") this.#decoder.decode(facts.parse(data), events);
-      });
-      this.#events = events;
-    }
-    return this.#events;
-  }
 }
