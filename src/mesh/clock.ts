@@ -1,3 +1,5 @@
+import { TimerWheel } from "./timer-wheel.ts";
+
 /**
  * Time, as the rest of the house sees it. Nothing else calls `Date.now`, `performance.now` or
  * `setTimeout`.
@@ -22,12 +24,40 @@ export interface Timer {
   cancel(): void;
 }
 
-/** The machine's own clock. */
-export const systemClock: Clock = {
+class MachineTimer implements Timer {
+  readonly #handle: NodeJS.Timeout;
+
+  constructor(handle: NodeJS.Timeout) {
+    this.#handle = handle;
+  }
+
+  refresh(): void {
+    this.#handle.refresh();
+  }
+
+  cancel(): void {
+    clearTimeout(this.#handle);
+  }
+}
+
+const machine = {
   now: () => performance.now(),
+  every: (intervalMs: number, run: () => void): Timer =>
+    new MachineTimer(setInterval(run, intervalMs).unref()),
+};
+
+/** Delays that nobody measures: they may take a little longer when that costs less. */
+const LONG_MS = 1_000;
+const wheel = new TimerWheel(machine);
+
+/** The machine's own clock. Delays of a second and more may take up to 20 ms longer. */
+export const systemClock: Clock = {
+  ...machine,
   wallMs: () => Date.now(),
-  after: (delayMs, run) => wrapTimer(setTimeout(run, delayMs).unref()),
-  every: (intervalMs, run) => wrapTimer(setInterval(run, intervalMs).unref()),
+  after: (delayMs, run) =>
+    delayMs >= LONG_MS
+      ? wheel.after(delayMs, run)
+      : new MachineTimer(setTimeout(run, delayMs).unref()),
 };
 
 /**
@@ -36,20 +66,11 @@ export const systemClock: Clock = {
  */
 export const holdingClock: Clock = {
   ...systemClock,
-  after: (delayMs, run) => wrapTimer(setTimeout(run, delayMs)),
-  every: (intervalMs, run) => wrapTimer(setInterval(run, intervalMs)),
+  after: (delayMs, run) => new MachineTimer(setTimeout(run, delayMs)),
+  every: (intervalMs, run) => new MachineTimer(setInterval(run, intervalMs)),
 };
 
 /** Resolves after `delayMs`; rejects never. */
 export function pause(clock: Clock, delayMs: number): Promise<void> {
   return new Promise((resolve) => clock.after(delayMs, resolve));
-}
-
-function wrapTimer(handle: NodeJS.Timeout): Timer {
-  return {
-    refresh: () => {
-      handle.refresh();
-    },
-    cancel: () => clearTimeout(handle),
-  };
 }
