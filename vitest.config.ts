@@ -6,7 +6,9 @@ export default defineConfig({
     exclude: ["test/interop/**", "node_modules/**"],
     pool: "forks",
     maxWorkers: 2,
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    // Bounds of what hangs, not of what is slow: a machine may have much else to do.
+    testTimeout: 120_000,
+    hookTimeout: 180_000,
+    expect: { poll: { timeout: 30_000, interval: 10 } },
   },
 });

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Code } from "@connectrpc/connect";
-import { afterEach, describe, expect, it, vi } from "vitest";
+import { afterEach, describe, expect, it } from "vitest";
 import { Model_Health } from "../../gen/weir/v1/model_service_pb.ts";
 import {
   type Answers,
@@ -11,6 +11,7 @@ import {
   openPretendWeir,
   type PretendWeir,
 } from "../../test/client/pretend-weir.ts";
+import { eventually } from "../../test/support/eventually.ts";
 import { type Ran, runCommand } from "./run-command.fixture.ts";
 
 let weir: PretendWeir | undefined;
@@ -95,7 +96,7 @@ describe("weir chat", () => {
       if (text === "Once") process.emit("SIGINT");
     });
     expect(ran).toEqual({ code: 130, out: "Once\n", err: "weir chat: cancelled\n" });
-    await vi.waitFor(() => expect(aborted).toBe(true));
+    await eventually(() => expect(aborted).toBe(true));
     expect(process.listenerCount("SIGINT")).toBe(0);
   });
 

@@ -81,5 +81,5 @@ describe("kill -9", () => {
       await rm(script);
       await rm(directory, { recursive: true });
     }
-  }, 60_000);
+  });
 });

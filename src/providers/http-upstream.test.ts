@@ -159,18 +159,19 @@ describe("createHttpUpstream(): answers", () => {
     });
     const target = createTarget(server.url);
     const { origin } = new URL(server.url);
-    const expectIdle = () =>
-      expect(upstream.connections()).toContainEqual(
-        expect.objectContaining({ origin, connected: 1, running: 0, waiting: 0 }),
-      );
+    const idle = { origin, connected: 1, running: 0, waiting: 0 };
+    const rest = async () => {
+      await eventually(() => expect(upstream.connections()).toContainEqual(idle));
+      // Its pool knows it a turn later.
+      for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
+    };
     await startChat(upstream, target, askOpenai()).done;
-    await new Promise((r) => setTimeout(r, 50)); console.log(origin, JSON.stringify(upstream.connections()));
-    await eventually(expectIdle);
+    await rest();
     await expect(startChat(upstream, target, askOpenai()).done).rejects.toThrow();
-    await eventually(expectIdle);
+    await rest();
     await startChat(upstream, target, askOpenai()).done;
     expect(server.sockets).toHaveLength(1);
-    await eventually(expectIdle);
+    await rest();
   });
 });
 

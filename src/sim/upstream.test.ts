@@ -199,6 +199,7 @@ function start(model: string, options: TrialOptions = {}) {
     cancellation: new Cancellation(),
     warnings: [],
     partial: undefined,
+    sent: false,
     opened: (status) => opened.push(status),
   };
   const sink = {

@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
-import { afterEach, describe, expect, it, vi } from "vitest";
+import { afterEach, describe, expect, it } from "vitest";
 import { ChatFinishedSchema, ChatStartedSchema } from "../../gen/weir/v1/chat_service_pb.ts";
 import { VectorEncoding } from "../../gen/weir/v1/embed_pb.ts";
 import {
@@ -13,6 +13,7 @@ import {
 } from "../../src/client/index.ts";
 import type { Surroundings } from "../../src/client/surroundings.ts";
 import { certificate } from "../ingress/certificate.ts";
+import { eventually } from "../support/eventually.ts";
 import { type Answers, createRpcError, openPretendWeir, type PretendWeir } from "./pretend-weir.ts";
 
 const opened: Array<{ close(): unknown }> = [];
@@ -104,7 +105,7 @@ for (const transport of ["grpc", "connect"] as const) {
         },
       });
       for await (const event of client.chat.stream(chat)) if (event.case === "textDelta") break;
-      await vi.waitFor(() => expect(aborted).toBe(true));
+      await eventually(() => expect(aborted).toBe(true));
     });
 
     it("cancels by signal, and says so", async () => {
@@ -280,9 +281,7 @@ for (const transport of ["grpc", "connect"] as const) {
           { port: weir.port },
         ),
       );
-      await vi.waitFor(async () => expect(await client.models.list()).toEqual([]), {
-        timeout: 10_000,
-      });
+      await eventually(async () => expect(await client.models.list()).toEqual([]));
     });
 
     it("lists the models of all pages", async () => {

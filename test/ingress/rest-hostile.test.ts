@@ -76,7 +76,7 @@ describe("a body that is too large", () => {
     expect(answer).toMatch(/^HTTP\/1.1 413 /);
     expect(answer).toContain("1 MB (1048576 bytes)");
     expect(answer.toLowerCase()).toContain("connection: close");
-  }, 10_000);
+  });
 
   it("is refused while it is read", async () => {
     const door = await openDoor({ rest });

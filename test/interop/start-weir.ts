@@ -2,7 +2,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { request } from "undici";
-import { findFreePort, OwnProcess, until } from "../support/own-process.ts";
+import { findFreePort } from "../support/free-port.ts";
+import { OwnProcess, until } from "../support/own-process.ts";
 
 const READY_MS = 30_000;
 const STOP_MS = 15_000;

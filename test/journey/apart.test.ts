@@ -4,10 +4,12 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createAdminClient } from "../../src/client/admin.ts";
 import { certificate } from "../ingress/certificate.ts";
-import { findFreePort, OwnProcess, until } from "../support/own-process.ts";
+import { findFreePort } from "../support/free-port.ts";
+import { OwnProcess, until } from "../support/own-process.ts";
 import { chat, post } from "../support/rest-calls.ts";
 import { ADMIN_KEY, KEY } from "../support/weir-process.ts";
 
+const WAIT_MS = 90_000;
 const TOKEN = "t".repeat(40);
 const keys = { WEIR_ADMIN_KEY: ADMIN_KEY, WEIR_BOOTSTRAP_KEY: KEY, WEIR_LINK_TOKEN: TOKEN };
 const directory = mkdtempSync(join(tmpdir(), "weir-apart-"));
@@ -31,7 +33,7 @@ beforeAll(async () => {
     ...["--control", controlAddress, "--control-ca", certFile],
     ...["--listen", `127.0.0.1:${port}`, "--data-dir", join(directory, "proxy")],
   ]);
-  await until(`the proxy serves; it says:\n${proxy.output}`, 20_000, () =>
+  await until(`the proxy serves; it says:\n${proxy.output}`, WAIT_MS, () =>
     chat({ url }, {}).then(
       ({ status }) => status === 200,
       () => false,
@@ -81,7 +83,7 @@ describe("control and proxy apart, joined by TLS at an IP address", () => {
       ...["--control", controlAddress, "--listen", `127.0.0.1:${port}`],
       ...["--data-dir", join(directory, "lost")],
     ]);
-    await until("it says what is wrong", 20_000, () =>
+    await until("it says what is wrong", WAIT_MS, () =>
       lost.output.includes("not connected to the control plane"),
     );
     const { status } = await chat({ url: `http://127.0.0.1:${port}` }, {});
@@ -96,7 +98,7 @@ describe("weir control beyond this machine", () => {
       {},
     );
     processes.push(open);
-    expect((await open.end(10_000)).code).toBe(2);
+    expect((await open.end(WAIT_MS)).code).toBe(2);
     expect(open.output).toContain("--link-token");
   });
 });

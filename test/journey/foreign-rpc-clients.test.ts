@@ -25,7 +25,7 @@ import { EmbedService } from "../../gen/weir/v1/embed_service_pb.ts";
 import { ModelService } from "../../gen/weir/v1/model_service_pb.ts";
 import { ADMIN_KEY, endAll, KEY, startWeir, type WeirProcess } from "../support/weir-process.ts";
 
-const TIMEOUT_MS = 10_000;
+const TIMEOUT_MS = 60_000;
 const run = promisify(execFile);
 
 let weir: WeirProcess;

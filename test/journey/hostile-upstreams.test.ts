@@ -6,7 +6,8 @@ import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { Role } from "../../gen/weir/v1/chat_pb.ts";
 import { ChatService } from "../../gen/weir/v1/chat_service_pb.ts";
 import { errorTable } from "../../src/mesh/errors.ts";
-import { findFreePort, until } from "../support/own-process.ts";
+import { findFreePort } from "../support/free-port.ts";
+import { until } from "../support/own-process.ts";
 import { type Answer, chat, chatBody, listData, post, streamText } from "../support/rest-calls.ts";
 import {
   endAll,

@@ -3,7 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createAdminClient, type WeirAdminClient } from "../../src/client/admin.ts";
-import { findFreePort, OwnProcess, until } from "../support/own-process.ts";
+import { findFreePort } from "../support/free-port.ts";
+import { OwnProcess, until } from "../support/own-process.ts";
 import {
   noPostgres,
   type PostgresServer,
@@ -13,7 +14,7 @@ import {
 import { type Answer, chat } from "../support/rest-calls.ts";
 import { ADMIN_KEY, endAll, KEY, launchWeir, startWeir } from "../support/weir-process.ts";
 
-const READY_MS = 20_000;
+const READY_MS = 90_000;
 const TOKEN = "t".repeat(40);
 
 describe.skipIf(noPostgres)(
@@ -140,7 +141,7 @@ describe.skipIf(noPostgres)(
     it("stand in for each other: one is killed, and the other goes on", async () => {
       const [joined, other] = await sortControls();
       joined.process.signal("SIGKILL");
-      await joined.process.end(5_000);
+      await joined.process.end(READY_MS);
       for (let n = 0; n < 20; n += 1) expect((await ask()).status).toBe(200);
       await reachProxy(other.client, "by-the-survivor");
       const throughProxy = createAdminClient({ address: url, key: ADMIN_KEY });

@@ -1,10 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 
 const PAUSE_MS = 20;
-const KILL_MS = 5_000;
+const KILL_MS = 30_000;
 
 /** How a process ended. */
 export interface Ending {
@@ -121,19 +120,6 @@ export async function until<T>(
     }
     await delay(PAUSE_MS);
   }
-}
-
-/** A port that nobody listens at now. */
-export function findFreePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      const port = typeof address === "object" && address !== null ? address.port : 0;
-      server.close(() => resolve(port));
-    });
-  });
 }
 
 function kill(pid: number): void {

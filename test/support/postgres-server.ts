@@ -13,7 +13,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import pg from "pg";
-import { findFreePort, until } from "./own-process.ts";
+import { findFreePort } from "./free-port.ts";
+import { until } from "./own-process.ts";
 import {
   findPostgresBinaries,
   findServerUser,
@@ -35,7 +36,7 @@ export const noDatabases: string | undefined = process.env.TEST_DATABASE_URL
 const USER = "weir";
 /** With all that an address must not hold as it is. */
 const PASSWORD = "s/e#c:r?e@t%";
-const READY_MS = 30_000;
+const READY_MS = 90_000;
 
 /** A Postgres that a test has to itself, or databases on one that was there. */
 export interface PostgresDatabases {
@@ -199,7 +200,7 @@ export async function withClient<T>(
   url: string,
   run: (client: pg.Client) => Promise<T>,
 ): Promise<T> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 20_000 });
   client.on("error", () => {});
   try {
     await client.connect();

@@ -30,7 +30,7 @@ export async function post(
   body: object | string,
   options: PostOptions = {},
 ): Promise<Answer> {
-  const { key = KEY, headers = {}, timeoutMs = 20_000 } = options;
+  const { key = KEY, headers = {}, timeoutMs = 60_000 } = options;
   const own = options.dispatcher === undefined ? new Agent() : undefined;
   try {
     const answer = await request(`${weir.url}${path}`, {

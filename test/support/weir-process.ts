@@ -5,12 +5,13 @@ import { join } from "node:path";
 import { request } from "undici";
 import type { RequestRecord } from "../../gen/weir/admin/v1/record_pb.ts";
 import { createAdminClient, type WeirAdminClient } from "../../src/client/admin.ts";
-import { findFreePort, OwnProcess, until } from "./own-process.ts";
+import { findFreePort } from "./free-port.ts";
+import { OwnProcess, until } from "./own-process.ts";
 
 /** Bounds, not expectations: the machine may have much else to do. */
-const READY_MS = 45_000;
-const DRAIN_MS = 30_000;
-const RECORD_MS = 20_000;
+const READY_MS = 90_000;
+const DRAIN_MS = 60_000;
+const RECORD_MS = 60_000;
 
 /** The secrets that a Weir of these tests begins with. */
 export const ADMIN_KEY = `wk_${"a".repeat(40)}`;
@@ -212,7 +213,7 @@ export class WeirProcess {
 
   async #countWorkers(workers: number | undefined): Promise<boolean> {
     try {
-      const { proxies } = await this.admin.listProxies({}, { timeoutMs: 2_000 });
+      const { proxies } = await this.admin.listProxies({}, { timeoutMs: 10_000 });
       const { revision } = proxies[0] ?? { revision: 0n };
       if (revision === 0n || proxies.some((each) => each.revision !== revision)) return false;
       const wanted = workers ?? this.#process.children().length - 1;

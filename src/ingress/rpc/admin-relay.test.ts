@@ -16,6 +16,7 @@ import {
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { AdminService } from "../../../gen/weir/admin/v1/admin_service_pb.ts";
 import { UsageService } from "../../../gen/weir/admin/v1/usage_service_pb.ts";
+import { eventually, stillness } from "../../../test/support/eventually.ts";
 import { systemClock } from "../../mesh/clock.ts";
 import { createDoors } from "../doors.ts";
 import { http2AsRequest } from "../http2-as-request.ts";
@@ -156,7 +157,7 @@ for (const [name, createTransport] of transports) {
         }
       };
       expect((await failureOf(read())).code).toBe(Code.Canceled);
-      await vi.waitFor(() => expect(control.aborted).toBe(1));
+      await eventually(() => expect(control.aborted).toBe(1));
     });
 
     it("ends a stream with an error when control dies, and finds the next one", async () => {
@@ -171,7 +172,7 @@ for (const [name, createTransport] of transports) {
       control = new Control();
       await control.open();
       const admin = createClient(AdminService, transport());
-      await vi.waitFor(async () => {
+      await eventually(async () => {
         expect((await admin.getTeam({ name: "teams/a" })).team?.name).toBe("teams/a");
       });
     });
@@ -232,9 +233,9 @@ describe("createAdminRelay(), a caller who does not read", () => {
     });
     stream.on("error", () => {});
     stream.end(frame(0, new Uint8Array()));
-    expect(await sentWhenStill()).toBeLessThan(SENT_MAX);
+    expect(await stillness(() => control.sent, SENT_MAX)).toBeLessThan(SENT_MAX);
     session.destroy();
-    await vi.waitFor(() => expect(control.aborted).toBe(1));
+    await eventually(() => expect(control.aborted).toBe(1));
   });
 
   it("holds the control process back, on HTTP/1.1", async () => {
@@ -248,23 +249,14 @@ describe("createAdminRelay(), a caller who does not read", () => {
     request.on("error", () => {});
     request.on("response", (response) => response.pause());
     request.end(frame(0, new Uint8Array()));
-    expect(await sentWhenStill()).toBeLessThan(SENT_MAX);
+    expect(await stillness(() => control.sent, SENT_MAX)).toBeLessThan(SENT_MAX);
     request.destroy();
-    await vi.waitFor(() => expect(control.aborted).toBe(1));
+    await eventually(() => expect(control.aborted).toBe(1));
   });
 });
 
 /** Messages of 10 kB that the windows and buffers on the way may hold. */
 const SENT_MAX = 3000;
-
-/** How much the control process has sent once it sends no more. */
-async function sentWhenStill(): Promise<number> {
-  for (;;) {
-    const before = control.sent;
-    await new Promise((resolve) => setTimeout(resolve, 400));
-    if (before > 0 && (control.sent === before || before > SENT_MAX)) return before;
-  }
-}
 
 async function failureOf(promise: Promise<unknown>): Promise<ConnectError> {
   try {

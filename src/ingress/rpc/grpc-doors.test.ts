@@ -2,7 +2,7 @@ import { gzipSync } from "node:zlib";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { anyUnpack } from "@bufbuild/protobuf/wkt";
 import { status as Code, type ServiceError } from "@grpc/grpc-js";
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import {
   BadRequestSchema,
   ErrorInfoSchema,
@@ -12,11 +12,18 @@ import {
 import { StatusSchema } from "../../../gen/google/rpc/status_pb.ts";
 import { Role } from "../../../gen/weir/v1/chat_pb.ts";
 import { CreateChatRequestSchema } from "../../../gen/weir/v1/chat_service_pb.ts";
+import { eventually, stillness } from "../../../test/support/eventually.ts";
 import { systemClock } from "../../mesh/clock.ts";
 import { createDoors } from "../doors.ts";
 import { openPort, type Port } from "../port.ts";
 import { createAdminRelay } from "./admin-relay.ts";
-import { closeSession, GrpcTestClient, openSession, sendRaw } from "./grpc-test-client.ts";
+import {
+  closeSession,
+  GrpcTestClient,
+  openSession,
+  rawHeaders,
+  sendRaw,
+} from "./grpc-test-client.ts";
 import { frame, TEST_KEY, TestHouse } from "./rpc-test-house.ts";
 
 const CREATE = "weir.v1.ChatService/CreateChat";
@@ -197,24 +204,30 @@ for (const hotDoor of [true, false]) {
     });
 
     it("hands the deadline on and keeps it", async () => {
-      const deadline = Date.now() + 150;
-      const { error } = await client.unary(CREATE, chatOf("silent", "x"), { deadline });
-      expect(error?.code).toBe(Code.DEADLINE_EXCEEDED);
+      let timeoutMs = 75;
+      // What a busy machine cannot begin in time is asked again with more.
+      while (house.calls.length === 0) {
+        timeoutMs *= 2;
+        const deadline = Date.now() + timeoutMs;
+        const { error } = await client.unary(CREATE, chatOf("silent", "x"), { deadline });
+        expect(error?.code).toBe(Code.DEADLINE_EXCEEDED);
+      }
       const call = house.calls[0];
       const givenMs = (call?.deadlineMs ?? 0) - (call?.startedMs ?? 0);
       expect(givenMs).toBeGreaterThan(0);
-      // The clock's fractions do not always add up.
-      expect(givenMs).toBeLessThan(150.001);
-      await vi.waitFor(() => expect(house.cancelled.has("silent")).toBe(true));
+      expect(givenMs).toBeLessThan(timeoutMs + 0.001);
+      await eventually(() => expect(house.cancelled.has("silent")).toBe(true));
     });
 
     it("ends a call at its deadline when the caller would wait longer", async () => {
       const session = openSession(port.port);
       const message = toBinary(CreateChatRequestSchema, typedChat("silent", "x"));
-      const headers = { ...rawHeaders(CREATE), "grpc-timeout": "50m" };
-      const { headers: head, trailers } = await sendRaw(session, headers, frame(0, message));
+      for (let timeoutMs = 50; house.calls.length === 0; timeoutMs *= 2) {
+        const headers = { ...rawHeaders(CREATE), "grpc-timeout": `${timeoutMs}m` };
+        const { headers: head, trailers } = await sendRaw(session, headers, frame(0, message));
+        expect(trailers["grpc-status"] ?? head["grpc-status"]).toBe("4");
+      }
       await closeSession(session);
-      expect(trailers["grpc-status"] ?? head["grpc-status"]).toBe("4");
       expect(house.cancelled.get("silent")).toMatchObject({ reason: "DEADLINE_EXCEEDED" });
     });
 
@@ -231,7 +244,7 @@ for (const hotDoor of [true, false]) {
         if ("textDelta" in message) call.cancel();
       });
       expect(error?.code).toBe(Code.CANCELLED);
-      await vi.waitFor(() => {
+      await eventually(() => {
         expect(house.cancelled.get("silent")).toMatchObject({ reason: "CALLER_GONE" });
       });
     });
@@ -243,7 +256,7 @@ for (const hotDoor of [true, false]) {
       stream.on("error", () => {});
       stream.on("data", () => session.destroy());
       stream.end(frame(0, message));
-      await vi.waitFor(() => {
+      await eventually(() => {
         expect(house.cancelled.get("silent")).toMatchObject({ reason: "CALLER_GONE" });
       });
     });
@@ -255,10 +268,10 @@ for (const hotDoor of [true, false]) {
         if (paused) return;
         paused = true;
         call.pause();
-        setTimeout(() => {
-          held = house.flooded;
+        void stillness(() => house.flooded).then((flooded) => {
+          held = flooded;
           call.resume();
-        }, 300);
+        });
       });
       expect(error).toBeUndefined();
       // 2,000 chunks are 32 MB; the windows and buffers between the two hold a few.
@@ -373,16 +386,6 @@ function typedChat(model: string, text: string) {
   return create(CreateChatRequestSchema, {
     chat: { model, messages: [{ role: Role.USER, parts: [{ part }] }] },
   });
-}
-
-function rawHeaders(path: string): Record<string, string> {
-  return {
-    ":method": "POST",
-    ":path": `/${path}`,
-    "content-type": "application/grpc",
-    te: "trailers",
-    authorization: `Bearer ${TEST_KEY}`,
-  };
 }
 
 function readDetails(error: ServiceError | undefined) {

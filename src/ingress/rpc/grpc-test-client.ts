@@ -143,6 +143,17 @@ export function sendRaw(
   });
 }
 
+/** What a client of gRPC says before its message. */
+export function rawHeaders(path: string): Record<string, string> {
+  return {
+    ":method": "POST",
+    ":path": `/${path}`,
+    "content-type": "application/grpc",
+    te: "trailers",
+    authorization: `Bearer ${TEST_KEY}`,
+  };
+}
+
 /** Opens a bare HTTP/2 connection. */
 export function openSession(port: number): ClientHttp2Session {
   const session = connect(`http://127.0.0.1:${port}`);

@@ -2,6 +2,7 @@ import { fromBinary, toBinary, type UnknownField } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { StreamChatResponseSchema } from "../../../../gen/weir/v1/chat_service_pb.ts";
+import { anyText } from "../../../../test/support/any-text.ts";
 import type { ChatEvent } from "../../../mesh/chunk.ts";
 import { frameEvents } from "./frame-events.ts";
 
@@ -13,7 +14,7 @@ const index = fc.oneof(
 // Any UTF-16 at all, lone surrogates included, and texts beside the lengths at which the form of
 // the length changes.
 const text = fc.oneof(
-  fc.string({ unit: "binary" }),
+  anyText(),
   fc.string({ unit: "binary-ascii", maxLength: 60 }),
   fc.array(fc.integer({ min: 0, max: 0xffff }), { maxLength: 40 }).map(fromUnits),
   fc
