@@ -39,6 +39,8 @@ export interface Attempt {
    * nothing.
    */
   partial: Usage | undefined;
+  /** True once the upstream may have seen a byte of the request: from then on it may bill. */
+  sent: boolean;
   /**
    * The most output tokens of one answer: written into the upstream's request in place of a higher
    * limit, of none, or of one that is not positive. Undefined leaves the request as it is.

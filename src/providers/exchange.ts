@@ -83,6 +83,7 @@ export class Exchange<T> implements Dispatcher.DispatchHandler, BodyFlow, Cancel
   onRequestStart(controller: Dispatcher.DispatchController): void {
     if (this.#settled) throw new Error("cancelled before it was sent");
     this.#controller = controller;
+    this.#options.attempt.sent = true;
   }
 
   onResponseStart(

@@ -76,6 +76,7 @@ export function createAttempt(opened: Trial["opened"] = []): Attempt {
     cancellation: new Cancellation(),
     warnings: [],
     partial: undefined,
+    sent: false,
     opened: (status, headers) => opened.push({ status, headers }),
   };
 }

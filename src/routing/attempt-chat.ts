@@ -6,13 +6,12 @@ import type { Outcome } from "../mesh/outcome.ts";
 import type { ChatSink } from "../mesh/sink.ts";
 import type { Target } from "../mesh/target.ts";
 import type { Upstream, UpstreamEnd } from "../mesh/upstream.ts";
-import { computeCost } from "../mesh/usage.ts";
 import { AttemptClocks, readClockLimits } from "./attempt-clocks.ts";
 import type { AttemptLog } from "./attempt-log.ts";
 import { type AttemptTools, runAttempts, type TryTarget } from "./attempts.ts";
 import { type CommitListener, CommitSink } from "./commit-sink.ts";
 import { createDecision } from "./decision.ts";
-import { estimateInput, settle } from "./settle.ts";
+import { estimateInput } from "./settle.ts";
 
 /** Tries the targets of a grant until one commits, and follows that one to its end. */
 export function createAttemptChat(
@@ -21,7 +20,7 @@ export function createAttemptChat(
 ): (grant: Grant, ask: ChatAsk, call: Call, sink: ChatSink) => Promise<Outcome> {
   return (grant, ask, call, sink) => {
     const tryTarget = new TryChat({ grant, ask, call, sink, tools, upstream });
-    return runAttempts({ grant, call, tools, tryTarget });
+    return runAttempts({ grant, call, tools, tryTarget, ask });
   };
 }
 
@@ -69,14 +68,12 @@ class ChatAttempt implements CommitListener {
   readonly clocks: AttemptClocks;
   readonly commit: CommitSink;
   readonly #parts: ChatParts;
-  readonly #target: Target;
   readonly #log: AttemptLog;
   readonly #decision: Decision;
 
   constructor(parts: ChatParts, leg: Leg, target: Target, log: AttemptLog) {
     const { grant, ask, call, sink, tools } = parts;
     this.#parts = parts;
-    this.#target = target;
     this.#log = log;
     const limits = readClockLimits(leg.model.timeouts, ask.stream);
     this.clocks = new AttemptClocks(tools.clock, limits, log.cancellation);
@@ -105,13 +102,13 @@ class ChatAttempt implements CommitListener {
     const decision = this.#decision;
     decision.upstreamId = end.upstreamId;
     const usage = end.usage ?? this.#log.partial ?? estimateInput(ask.bytes);
-    settle(trail, this.#target, usage);
+    const cost = this.#log.charge(usage);
     trail.finish = end.finish;
     return {
       decision,
       finish: end.finish,
       usage,
-      cost: computeCost(usage, this.#target.price),
+      cost,
       firstTokenMs: trail.firstContentMs && trail.firstContentMs - call.startedMs,
       latencyMs: tools.clock.now() - call.startedMs,
     };

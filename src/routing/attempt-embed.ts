@@ -4,12 +4,11 @@ import type { Grant, Leg } from "../mesh/grant.ts";
 import type { EmbedOutcome } from "../mesh/outcome.ts";
 import type { Target } from "../mesh/target.ts";
 import type { Upstream, UpstreamVectors } from "../mesh/upstream.ts";
-import { computeCost } from "../mesh/usage.ts";
 import { AttemptClocks, readClockLimits } from "./attempt-clocks.ts";
 import type { AttemptLog } from "./attempt-log.ts";
 import { type AttemptTools, runAttempts, type TryTarget } from "./attempts.ts";
 import { createDecision } from "./decision.ts";
-import { estimateInput, settle } from "./settle.ts";
+import { estimateInput } from "./settle.ts";
 
 /** Tries the targets of a grant until one gives vectors. */
 export function createAttemptEmbed(
@@ -18,7 +17,7 @@ export function createAttemptEmbed(
 ): (grant: Grant, ask: EmbedAsk, call: Call) => Promise<EmbedOutcome> {
   return (grant, ask, call) => {
     const tryTarget = new TryEmbed({ grant, ask, call, tools, upstream });
-    return runAttempts({ grant, call, tools, tryTarget });
+    return runAttempts({ grant, call, tools, tryTarget, ask });
   };
 }
 
@@ -52,13 +51,12 @@ class TryEmbed implements TryTarget<UpstreamVectors, EmbedOutcome> {
   conclude(vectors: UpstreamVectors): EmbedOutcome {
     if (this.#attempt === undefined) throw new Error("nothing has begun");
     const { grant, ask, call } = this.#parts;
-    const { target, log } = this.#attempt;
+    const { log } = this.#attempt;
     const decision = createDecision({ call, grant, ...this.#attempt });
     const usage = vectors.usage ?? estimateInput(ask.bytes);
-    const cost = computeCost(usage, target.price);
+    const cost = log.charge(usage);
     log.record.committed = true;
     call.trail.decision = decision;
-    settle(call.trail, target, usage);
     return {
       decision,
       usage,

@@ -1,14 +1,16 @@
+import type { ChatAsk, EmbedAsk } from "../mesh/ask.ts";
 import type { Call } from "../mesh/call.ts";
 import { type Clock, pause } from "../mesh/clock.ts";
 import { asMeshError, MeshError } from "../mesh/errors.ts";
 import type { Grant, Leg } from "../mesh/grant.ts";
+import type { Quota } from "../mesh/quota.ts";
 import type { Random } from "../mesh/random.ts";
 import type { Target } from "../mesh/target.ts";
 import { AttemptLog } from "./attempt-log.ts";
 import type { Breaker, Breakers } from "./breaker.ts";
 import { watchDeadline } from "./deadline.ts";
 import { planLeg } from "./plan.ts";
-import { settle } from "./settle.ts";
+import { takeReservation } from "./reserve.ts";
 import { followsFailure, judgeFailure } from "./verdict.ts";
 
 /** Targets tried for one call, all legs together. */
@@ -23,6 +25,8 @@ export interface AttemptTools {
   readonly clock: Clock;
   readonly random: Random;
   readonly breakers: Breakers;
+  /** What the limits of a leg are counted by. */
+  readonly quota?: Quota;
 }
 
 /**
@@ -46,12 +50,15 @@ export interface AttemptsOfCall<E, T> {
   readonly call: Call;
   readonly tools: AttemptTools;
   readonly tryTarget: TryTarget<E, T>;
+  /** What is asked, where it costs something; undefined counts against no limit. */
+  readonly ask?: ChatAsk | EmbedAsk;
 }
 
 /**
  * Tries targets in order until one answers: those of the first leg, then those of the legs that
  * follow the failure; all that within the caller's deadline. Each attempt leaves its line in the
- * call's record and is settled, however it ends. Throws the last failure; NO_TARGET when there was
+ * call's record, takes what it may cost from the leg's limits before, and is settled, however it
+ * ends. Throws the last failure; NO_TARGET when there was
  * nothing to try.
  */
 export async function runAttempts<E, T>(attempts: AttemptsOfCall<E, T>): Promise<T> {
@@ -63,6 +70,7 @@ export async function runAttempts<E, T>(attempts: AttemptsOfCall<E, T>): Promise
     for (const leg of grant.legs) {
       for (const excluded of leg.excluded) call.trail.excluded.push(excluded);
       if (!isTurnOf(leg, failure)) continue;
+      if (leg.after === "budget") call.trail.downgradedBy = failure?.details.metadata?.policy ?? "";
       for (const target of planLeg(leg, tools.breakers, tools.random)) {
         if (tried >= (grant.targetsMax ?? TARGETS_MAX)) break;
         tried += 1;
@@ -81,6 +89,7 @@ export async function runAttempts<E, T>(attempts: AttemptsOfCall<E, T>): Promise
     throw failure ?? createNoTarget(grant);
   } finally {
     deadline?.cancel();
+    call.trail.quota?.end();
   }
 }
 
@@ -108,13 +117,18 @@ function deservesRetry(leg: Leg, target: Target, { failure, retry, tools }: Fail
 async function tryOnce<E, T>(
   leg: Leg,
   target: Target,
-  { call, tools, tryTarget }: AttemptsOfCall<E, T>,
+  attempts: AttemptsOfCall<E, T>,
 ): Promise<{ value: T } | MeshError> {
+  const { call, tools, tryTarget } = attempts;
   const { clock } = tools;
+  // Undefined for most; a promise only where the leases at hand do not suffice.
+  const taking = takeReservation(leg, target, attempts);
+  const taken = taking instanceof Promise ? await taking : taking;
+  if (taken instanceof MeshError) return taken;
   const breaker = tools.breakers.of(target.id);
   const nowMs = clock.now();
   call.trail.upstreamStartedMs ??= nowMs;
-  const log = new AttemptLog(call, target, nowMs);
+  const log = new AttemptLog({ call, target, nowMs, reservation: taken });
   call.cancellation.add(log.cancellation);
   breaker.begin();
   try {
@@ -126,7 +140,7 @@ async function tryOnce<E, T>(
     const error = asMeshError(log.cancellation.cause ?? thrown);
     noteHealth(breaker, error);
     log.finish(clock.now(), error);
-    if (log.partial !== undefined) settle(call.trail, target, log.partial);
+    log.chargeFailure();
     return error;
   } finally {
     tryTarget.stop?.();

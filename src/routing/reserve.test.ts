@@ -149,20 +149,20 @@ describe("the reservations of a call", () => {
   });
 
   const outcomes = [
-    { what: "never sent", script: failing(0, false), then: "release a" },
-    { what: "refused by its status", script: failing(429, true), then: "release a" },
-    { what: "sent and never answered", script: failing(0, true), then: "settle a" },
-    { what: "broken after a good status", script: failing(200, true), then: "settle a" },
+    { what: "never sent", script: failing(0, false), outcome: "release a" },
+    { what: "refused by its status", script: failing(429, true), outcome: "release a" },
+    { what: "sent and never answered", script: failing(0, true), outcome: "settle a" },
+    { what: "broken after a good status", script: failing(200, true), outcome: "settle a" },
   ];
-  for (const { what, script, then } of outcomes) {
+  for (const { what, script, outcome } of outcomes) {
     it(`gives back only what cannot have been billed: ${what}`, async () => {
       const { quota, run } = createHouse({ a: script, b: async () => end });
       await run([limited(["a", "b"])]);
       expect(quota.events).toEqual([
-        ...["begin", "reserve a", then],
+        ...["begin", "reserve a", outcome],
         ...["reserve b", "settle b", "end"],
       ]);
-      expect(quota.settled).toEqual(then === "settle a" ? [undefined, counted] : [counted]);
+      expect(quota.settled).toEqual(outcome === "settle a" ? [undefined, counted] : [counted]);
     });
   }
 

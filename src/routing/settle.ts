@@ -19,12 +19,14 @@ export function estimateInput(bytes: number): Usage {
 
 /**
  * Adds what an attempt used, and what that costs at its target, to what the call has used so far.
+ * Returns what it costs.
  */
-export function settle(trail: Trail, target: Target, usage: Usage): void {
+export function settle(trail: Trail, target: Target, usage: Usage): Cost {
   trail.charged = target;
   const cost = computeCost(usage, target.price);
   trail.usage = trail.usage === undefined ? usage : addUsage(trail.usage, usage);
   trail.cost = trail.cost === undefined ? cost : addCost(trail.cost, cost);
+  return cost;
 }
 
 function addUsage(a: Usage, b: Usage): Usage {

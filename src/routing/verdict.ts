@@ -28,6 +28,11 @@ export function judgeFailure(error: MeshError): FailureVerdict {
     // The target's dialect cannot say what was asked; another's may.
     case "INVALID_REQUEST":
     case "UNIMPLEMENTED":
+    // Another target may have a price, be cheaper, or count against other limits.
+    case "PRICE_UNKNOWN":
+    case "BUDGET_EXHAUSTED":
+    case "RATE_LIMITED":
+    case "QUOTA_UNAVAILABLE":
       return { health: "unknown", again: false, next: true };
     default:
       return nothingHelps;

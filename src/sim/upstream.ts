@@ -67,6 +67,7 @@ class SimChat {
     const chat = this.#ask.chat();
     const { model, parameters } = settle(readFor(target, chat.providerOptions), random);
     const answer = answerChat(model, chat, parameters);
+    this.#attempt.sent = true;
     await passHeaders(this.#clock, parameters, this.#attempt);
     // Until the answer is whole, what an end would leave to pay for is an estimate of what was
     // produced.
