@@ -19,27 +19,35 @@ export interface AnswerFacts {
  * doors send.
  */
 export function createAnswerHeaders(facts: AnswerFacts): Record<string, string> {
+  const fields: string[] = [];
+  addAnswerFields(fields, facts);
+  const headers: Record<string, string> = {};
+  for (let at = 0; at < fields.length; at += 2) headers[fields[at] ?? ""] = fields[at + 1] ?? "";
+  return headers;
+}
+
+/** Adds the same to a list of names and values, each name before its value. */
+export function addAnswerFields(fields: string[], facts: AnswerFacts): void {
   const { house, call, decision, cost } = facts;
   const { trail } = call;
   const overheadMs = (trail.upstreamStartedMs ?? house.clock.now()) - call.startedMs;
-  const headers: Record<string, string> = {
-    "x-request-id": call.requestId,
-    "x-weir-overhead-us": String(Math.max(0, Math.round(overheadMs * 1000))),
-    "x-weir-attempts": String(decision?.attempts ?? trail.attempts.length),
-  };
+  const overheadUs = String(Math.max(0, Math.round(overheadMs * 1000)));
+  const attempts = String(decision?.attempts ?? trail.attempts.length);
+  fields.push("x-request-id", call.requestId);
+  fields.push("x-weir-overhead-us", overheadUs, "x-weir-attempts", attempts);
   const revision = decision?.policyRevision ?? house.revision?.();
-  if (revision !== undefined) headers["x-weir-policy-revision"] = String(revision);
-  if (cost?.known === true) headers["x-weir-cost-usd"] = formatNanoUsd(cost.costNanoUsd);
+  if (revision !== undefined) fields.push("x-weir-policy-revision", String(revision));
+  if (cost?.known === true) fields.push("x-weir-cost-usd", formatNanoUsd(cost.costNanoUsd));
   if (trail.warnings.length > 0) {
-    headers["x-weir-warnings"] = toFieldValue(trail.warnings.join("; ")).slice(0, WARNINGS_MAX);
+    const warnings = toFieldValue(trail.warnings.join("; ")).slice(0, WARNINGS_MAX);
+    fields.push("x-weir-warnings", warnings);
   }
-  if (decision === undefined) return headers;
+  if (decision === undefined) return;
   if (decision.provider !== "") {
-    headers["x-weir-target"] = toFieldValue(`${decision.provider}/${decision.upstreamModel}`);
+    fields.push("x-weir-target", toFieldValue(`${decision.provider}/${decision.upstreamModel}`));
   }
   const cache = cacheWords[decision.cache];
-  if (cache !== undefined) headers["x-weir-cache"] = cache;
-  return headers;
+  if (cache !== undefined) fields.push("x-weir-cache", cache);
 }
 
 const cacheWords: Partial<Record<CacheState, string>> = {
@@ -53,5 +61,7 @@ const WARNINGS_MAX = 2048;
 
 /** Names come from whoever runs Weir, and may hold what a header field may not. */
 function toFieldValue(text: string): string {
-  return text.replace(/[^\x20-\x7e]/g, "?");
+  return UNFIT.test(text) ? text.replace(/[^\x20-\x7e]/g, "?") : text;
 }
+
+const UNFIT = /[^\x20-\x7e]/;

@@ -4,12 +4,14 @@ import {
   type OutgoingHttpHeaders,
   type ServerHttp2Stream,
 } from "node:http2";
+import type { Decision } from "../../../../gen/weir/v1/chat_pb.ts";
+import type { Cost } from "../../../../gen/weir/v1/usage_pb.ts";
 import type { Call } from "../../../mesh/call.ts";
 import type { Timer } from "../../../mesh/clock.ts";
 import { asMeshError, MeshError } from "../../../mesh/errors.ts";
 import { openCall } from "../../open-call.ts";
 import { readCredential } from "../../rest/arrival.ts";
-import { createAnswerHeaders } from "../answer-headers.ts";
+import { addAnswerFields } from "../answer-headers.ts";
 import { createStatusTrailers } from "../mesh-to-status.ts";
 import { mapRefusal } from "../refusal.ts";
 import type { RpcHouse } from "../rpc-house.ts";
@@ -19,8 +21,8 @@ import { assertEncoding, MessageReader } from "./message-reader.ts";
 /** One method of the hot door. */
 export interface HotMethod {
   /**
-   * Answers one call through `exchange`, up to `exchange.finish()`. Rejects with the error to
-   * answer with.
+   * Answers one call through `exchange`, up to `exchange.finish()`. Throws, or rejects with, the
+   * error to answer with. The promise must not hold on to `message`.
    */
   serve(exchange: GrpcExchange, message: Buffer): Promise<void>;
 }
@@ -42,8 +44,8 @@ export interface ReaderSet {
  *
  * The listeners are shared functions that find their exchange on the stream: closures would live
  * until the stream is collected and be promoted out of the young generation, which costs
- * milliseconds of garbage collection at the tail. For the same reason everything is let go at
- * `close`.
+ * milliseconds of garbage collection at the tail. For the same reason the exchange and its stream
+ * let go of each other at `close`, and the request's bytes are let go as soon as they are decoded.
  */
 export class GrpcExchange {
   readonly call: Call;
@@ -124,18 +126,23 @@ export class GrpcExchange {
     this.#deadline = this.#door.house.clock.after(this.#timeoutMs, () => this.#deadlinePassed());
   }
 
-  get house(): RpcHouse {
-    return this.#door.house;
-  }
-
-  /** Sends the header. Only once; `finish()` and `fail()` do it when it is still missing. */
-  start(fields: Record<string, string>): void {
+  /**
+   * Sends the header, with what is known of the answer. Only once; `finish()` and `fail()` do it
+   * when it is still missing.
+   */
+  start(decision: Decision | undefined, cost: Cost | undefined): void {
     const stream = this.#stream;
     if (stream === undefined || this.#headed || this.#ended || stream.closed) return;
-    fields["content-type"] = CONTENT_TYPE;
-    fields["grpc-accept-encoding"] = ACCEPT_ENCODING;
-    stream.respond(fields, RESPOND_OPTIONS);
+    stream.respond(this.#listFields(decision, cost), RESPOND_OPTIONS);
     this.#headed = true;
+  }
+
+  /** As node:http2 takes them with the least work: names and values in turn. */
+  #listFields(decision: Decision | undefined, cost: Cost | undefined): string[] {
+    const fields = [...COMMON_FIELDS];
+    const { house } = this.#door;
+    addAnswerFields(fields, { house, call: this.call, decision, cost });
+    return fields;
   }
 
   /** Sends frames. False means that the peer is behind, or gone: await `ready()`. */
@@ -165,7 +172,7 @@ export class GrpcExchange {
   finish(lastFrame: Buffer): void {
     const stream = this.#stream;
     if (stream === undefined || this.#ended || stream.closed) return;
-    if (!this.#headed) this.start({});
+    if (!this.#headed) this.start(undefined, undefined);
     this.#ended = true;
     stream.end(lastFrame);
   }
@@ -185,13 +192,8 @@ export class GrpcExchange {
       return;
     }
     this.#headed = true;
-    const { house } = this.#door;
-    const { call } = this;
-    const { decision } = call.trail;
-    const fields = createAnswerHeaders({ house, call, decision, cost: undefined });
-    fields["content-type"] = CONTENT_TYPE;
-    fields["grpc-accept-encoding"] = ACCEPT_ENCODING;
-    Object.assign(fields, status);
+    const fields = this.#listFields(this.call.trail.decision, undefined);
+    for (const [name, value] of Object.entries(status)) fields.push(name, value);
     stream.respond(fields, END_STREAM);
   }
 
@@ -226,7 +228,18 @@ export class GrpcExchange {
   #takeEnd(): void {
     const reader = this.#reader;
     this.#stopReading();
-    if (reader !== undefined) void this.#serve(reader);
+    if (reader === undefined) return;
+    try {
+      const message = reader.read(this.#encoding);
+      if (message instanceof Promise) {
+        message.then(
+          (inflated) => this.#serve(inflated),
+          (thrown) => this.#settle(thrown),
+        );
+      } else this.#serve(message);
+    } catch (thrown) {
+      this.#settle(thrown);
+    }
   }
 
   #takeClose(): void {
@@ -234,14 +247,8 @@ export class GrpcExchange {
     this.#stream = undefined;
     this.#stopReading();
     this.#deadline?.cancel();
-    if (stream !== undefined) {
-      stream[exchangeOf] = undefined;
-      stream.removeListener("data", GrpcExchange.#onData);
-      stream.removeListener("end", GrpcExchange.#onEnd);
-      stream.removeListener("wantTrailers", GrpcExchange.#onWantTrailers);
-      stream.removeListener("drain", GrpcExchange.#onDrain);
-      stream.removeListener("close", GrpcExchange.#onClose);
-    }
+    // The listeners may stay: they are shared, and without this they do nothing.
+    if (stream !== undefined) stream[exchangeOf] = undefined;
     if (this.#ended) return;
     this.#ended = true;
     this.call.cancellation.cancel(
@@ -256,19 +263,34 @@ export class GrpcExchange {
     drained?.();
   }
 
-  async #serve(reader: MessageReader): Promise<void> {
+  /**
+   * Not async, so that nothing holds the message while the upstream works: bytes that outlive a
+   * scavenge are the dearest garbage.
+   */
+  #serve(message: Buffer): void {
     try {
-      const read = reader.read(this.#encoding);
-      const message = read instanceof Promise ? await read : read;
       this.call.cancellation.throwIfCancelled();
-      await this.#method.serve(this, message);
+      void this.#await(this.#method.serve(this, message));
     } catch (thrown) {
-      const { house } = this.#door;
-      const { credential } = this.call;
-      this.fail(this.#entered ? asMeshError(thrown) : mapRefusal(house, credential, thrown));
-    } finally {
-      this.#deadline?.cancel();
+      this.#settle(thrown);
     }
+  }
+
+  async #await(answering: Promise<void>): Promise<void> {
+    try {
+      await answering;
+      this.#deadline?.cancel();
+    } catch (thrown) {
+      this.#settle(thrown);
+    }
+  }
+
+  /** Ends the call with whatever was thrown. */
+  #settle(thrown: unknown): void {
+    this.#deadline?.cancel();
+    const { house } = this.#door;
+    const { credential } = this.call;
+    this.fail(this.#entered ? asMeshError(thrown) : mapRefusal(house, credential, thrown));
   }
 
   /** Called by a method when its request is sound and the journey begins. */
@@ -298,11 +320,15 @@ declare module "node:http2" {
   }
 }
 
-const CONTENT_TYPE = "application/grpc+proto";
-const ACCEPT_ENCODING = "gzip,identity";
+const COMMON_FIELDS = [
+  ...[":status", "200"],
+  ...["content-type", "application/grpc+proto"],
+  ...["grpc-accept-encoding", "gzip,identity"],
+];
 const OK_TRAILERS: OutgoingHttpHeaders = { "grpc-status": "0" };
-const RESPOND_OPTIONS = { waitForTrailers: true };
-const END_STREAM = { endStream: true };
+// No gRPC client looks at the date, and each field costs.
+const RESPOND_OPTIONS = { waitForTrailers: true, sendDate: false };
+const END_STREAM = { endStream: true, sendDate: false };
 /** Beyond this a timer would fire at once; so long a deadline is none. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
 

@@ -1,10 +1,10 @@
 import type { Decision } from "../../../../gen/weir/v1/chat_pb.ts";
 import { StreamChatRequestSchema } from "../../../../gen/weir/v1/chat_service_pb.ts";
 import { createChatAsk } from "../../../dialects/typed-ask.ts";
+import type { ChatAsk } from "../../../mesh/ask.ts";
 import type { ChatChunk } from "../../../mesh/chunk.ts";
 import type { Outcome } from "../../../mesh/outcome.ts";
 import type { ChatSink } from "../../../mesh/sink.ts";
-import { createAnswerHeaders } from "../answer-headers.ts";
 import { createFinishedEvent, createStartedEvent } from "../chat-events.ts";
 import type { RpcHouse } from "../rpc-house.ts";
 import { validateChat } from "../validate-chat.ts";
@@ -16,19 +16,22 @@ import { parseMessage } from "./parse-message.ts";
 /** ChatService.StreamChat. */
 export function createStreamChatMethod(house: RpcHouse): HotMethod {
   return {
-    serve: async (exchange, message) => {
+    serve: (exchange, message) => {
       const chat = validateChat(parseMessage(decodeChat, StreamChatRequestSchema, message));
-      const sink = new GrpcStreamSink(exchange);
       exchange.enter();
-      const ask = createChatAsk(chat, true, message.length);
-      try {
-        sink.finish(await house.chat(exchange.call, ask, sink));
-      } catch (thrown) {
-        sink.flush();
-        throw thrown;
-      }
+      return answer(house, exchange, createChatAsk(chat, true, message.length));
     },
   };
+}
+
+async function answer(house: RpcHouse, exchange: GrpcExchange, ask: ChatAsk): Promise<void> {
+  const sink = new GrpcStreamSink(exchange);
+  try {
+    sink.finish(await house.chat(exchange.call, ask, sink));
+  } catch (thrown) {
+    sink.flush();
+    throw thrown;
+  }
 }
 
 /** Writes the events of each chunk at once, in one write. */
@@ -94,8 +97,7 @@ class GrpcStreamSink implements ChatSink {
 
   #begin(decision: Decision): void {
     this.#started = true;
-    const { call, house } = this.#exchange;
-    this.#exchange.start(createAnswerHeaders({ house, call, decision, cost: undefined }));
+    this.#exchange.start(decision, undefined);
     this.#held = frameEvents([createStartedEvent(decision)]);
   }
 }
