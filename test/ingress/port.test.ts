@@ -127,7 +127,7 @@ describe("HTTP/2 on the port", () => {
   });
 
   it("closes who speaks HTTP/2 with three bytes and says no more", async () => {
-    const door = await openDoor({ timeouts: { firstByteMs: 50 } });
+    const door = await openDoor({ timeouts: { firstByteMs: 1_000 } });
     const session = door.http2();
     await get(door, session);
     await door.raw("PRI");
@@ -161,7 +161,7 @@ describe("HTTP/2 on the port", () => {
   ];
   for (const [name, frames] of floods) {
     it(`survives ${name}`, async () => {
-      const door = await openDoor({ timeouts: { sessionIdleMs: 300 } });
+      const door = await openDoor({ timeouts: { sessionIdleMs: 1_000 } });
       const first = name === "a broken preface" ? [] : [preface];
       await door.raw(...first, Buffer.concat(frames));
       expect(await get(door)).toBe(200);

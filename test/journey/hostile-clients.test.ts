@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { connect as connectHttp2 } from "node:http2";
 import { connect, type Socket } from "node:net";
 import { gzipSync } from "node:zlib";
@@ -7,7 +8,7 @@ import { until } from "../support/own-process.ts";
 import { chat, chatBody, post, streamText } from "../support/rest-calls.ts";
 import { endAll, KEY, startWeir, type WeirProcess } from "../support/weir-process.ts";
 
-const WAIT_MS = 10_000;
+const WAIT_MS = 60_000;
 const MIB = 1024 * 1024;
 const MEMORY_MIB_MAX = 900;
 
@@ -29,7 +30,7 @@ afterAll(async () => {
 });
 
 async function expectUnhurt(): Promise<void> {
-  const { status, json } = await chat(weir, {}, { dispatcher, timeoutMs: 5_000 });
+  const { status, json } = await chat(weir, {}, { dispatcher });
   expect([status, json.choices[0].message.content]).toEqual([200, "one two"]);
 }
 
@@ -198,9 +199,9 @@ describe("a connection", () => {
     const drip = setInterval(() => {
       for (const socket of slow) socket.write("x");
     }, 1_000);
-    const startedMs = performance.now();
     for (let at = 0; at < 20; at++) await expectUnhurt();
-    expect(performance.now() - startedMs).toBeLessThan(2_000);
+    // Whoever had waited for them would have waited until none is left.
+    expect(slow.some((socket) => !socket.closed)).toBe(true);
     clearInterval(drip);
     for (const socket of slow) socket.destroy();
   });
@@ -226,9 +227,9 @@ describe("a connection", () => {
   });
 
   it("that is dropped with requests under way leaves nothing behind", async () => {
-    const body = JSON.stringify(
-      chatBody({ model: "sim/text", stream: true, sim: { ttft_ms: 60_000 } }),
-    );
+    // A token at once, and the next in a quarter of an hour.
+    const sim = { tps: 0.001, tokens: 9 };
+    const body = JSON.stringify(chatBody({ model: "sim/text", stream: true, sim }));
     const sockets = Array.from({ length: 50 }, () => {
       const socket = connect(weir.port, "127.0.0.1");
       socket.on("error", () => {});
@@ -236,7 +237,7 @@ describe("a connection", () => {
       socket.write(head + more + body);
       return socket;
     });
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await Promise.all(sockets.map((socket) => once(socket, "data")));
     for (const socket of sockets) socket.resetAndDestroy();
     await until("all of them are in the ledger", WAIT_MS, async () => {
       const { rows } = await weir.usage.queryUsage({

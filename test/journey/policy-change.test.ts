@@ -1,6 +1,5 @@
 import { globSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { toJsonString } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { Agent, request } from "undici";
@@ -25,6 +24,7 @@ import {
   type WeirProcess,
 } from "../support/weir-process.ts";
 
+const WAIT_MS = 60_000;
 const WORKERS = 2;
 /** With two workers, the chance that none of these connections meets one of them is 2⁻¹⁵. */
 const CONNECTIONS = 16;
@@ -69,16 +69,21 @@ describe("a key", () => {
   });
 
   it("works with both secrets while it is rotated, then with the new one alone", async () => {
-    const overlap = { seconds: 2n, nanos: 0 };
+    const overlap = { seconds: 600n, nanos: 0 };
     const rotated = await weir.admin.rotateKey({ name, overlap });
     await expectAll(200, {}, secret);
     await expectAll(200, {}, rotated.secret);
-    await delay(2_100);
+    const soon = { seconds: 1n, nanos: 0 };
+    const again = await weir.admin.rotateKey({ name, overlap: soon });
+    await until("the old secret has ended", WAIT_MS, async () => {
+      return (await chat(weir, {}, { key: rotated.secret })).status === 401;
+    });
     await expectAll(401, {}, secret);
-    await expectAll(200, {}, rotated.secret);
-    const again = await weir.admin.rotateKey({ name, overlap: { seconds: 0n, nanos: 0 } });
     await expectAll(401, {}, rotated.secret);
-    secret = again.secret;
+    await expectAll(200, {}, again.secret);
+    const last = await weir.admin.rotateKey({ name, overlap: { seconds: 0n, nanos: 0 } });
+    await expectAll(401, {}, again.secret);
+    secret = last.secret;
   });
 
   it("is refused at every worker as soon as it is disabled, and serves again after", async () => {
@@ -292,13 +297,19 @@ describe("a provider's secret", () => {
     const targets = [{ provider: name, upstreamModel: "echo" }];
     await weir.admin.createModel({ model: { name: "models/secretive", targets } });
     await expectAll(200, { model: "secretive" });
+    const changedMs = Date.now();
     const failing = [{ provider: name, upstreamModel: "echo?fault=status:401" }];
     await weir.admin.createModel({ model: { name: "models/secretive/fails", targets: failing } });
     const { text } = await chat(weir, { model: "secretive/fails" });
     expectWithoutSecret(text, "an error");
-    // Snapshots are written a second after a change.
-    await delay(1_500);
-    const files = globSync(join(weir.dataDir, "**")).filter((path) => statSync(path).isFile());
+    const snapshot = join(weir.dataDir, "proxies/0/snapshot.sealed");
+    await until("the snapshot is written anew", WAIT_MS, () => {
+      return (statSync(snapshot, { throwIfNoEntry: false })?.mtimeMs ?? 0) > changedMs;
+    });
+    // What is gone already was a file on its way to another name.
+    const files = globSync(join(weir.dataDir, "**")).filter((path) =>
+      statSync(path, { throwIfNoEntry: false })?.isFile(),
+    );
     expect(files.map((path) => path.slice(weir.dataDir.length + 1))).toEqual(
       expect.arrayContaining(["weir.db", "proxies/0/snapshot.sealed"]),
     );
@@ -332,7 +343,7 @@ describe("a secret that is not where it should be", () => {
     await weir.admin.createModel({ model: { name: "models/forgetful", targets } });
     await expectAll(503, { model: "forgetful" });
     await expectAll(200);
-    await until("the control plane is told", 5_000, async () => {
+    await until("the control plane is told", WAIT_MS, async () => {
       const { proxies } = await weir.admin.listProxies({});
       return proxies.every(({ faults }) => faults.join().includes("NOT_SET_ANYWHERE"));
     });
