@@ -92,6 +92,8 @@ export interface Watermarks {
   /** The epochs in which replies came; written once an epoch. 0 means none. */
   readonly previousEpoch: number;
   noteReplied(): void;
+  /** Everything of this epoch is settled and given back: it leaves nothing to confess. */
+  done?(): void;
 }
 
 export interface Watermark {
