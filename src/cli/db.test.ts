@@ -100,7 +100,7 @@ describe.skipIf(noDatabases)(`weir db on Postgres${noDatabases ? ` (${noDatabase
       { length: 3 },
       () => new OwnProcess(["db", "migrate"], { WEIR_DATABASE_URL: url }),
     );
-    const codes = await Promise.all(processes.map(async (each) => (await each.end(20_000)).code));
+    const codes = await Promise.all(processes.map(async (each) => (await each.end(90_000)).code));
     const said = processes.map(({ output }) => output).join("");
     expect(codes, said).toEqual([0, 0, 0]);
     const versions = [...said.matchAll(/now has schema ([\d, ]+)/g)].flatMap(([, list = ""]) =>

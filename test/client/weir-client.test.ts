@@ -146,7 +146,7 @@ for (const transport of ["grpc", "connect"] as const) {
       const client = createWeirClient({ address: weir.address, key: "wk_test", transport });
       opened.push(weir, client);
       await client.chat.create(chat);
-      await drain(client.chat.stream(chat, { timeoutMs: 10_000.5 }));
+      await drain(client.chat.stream(chat, { timeoutMs: 60_000.5 }));
     });
 
     it("keeps the deadline", async () => {
@@ -244,11 +244,11 @@ for (const transport of ["grpc", "connect"] as const) {
       const { client, waiting } = await openScene({
         chat: {
           createChat: () => {
-            throw createRpcError(Code.Unavailable, "UNAVAILABLE", { retryMs: 3000 });
+            throw createRpcError(Code.Unavailable, "UNAVAILABLE", { retryMs: 90_000 });
           },
         },
       });
-      const error = await failureOf(client.chat.create(chat, { timeoutMs: 2000 }));
+      const error = await failureOf(client.chat.create(chat, { timeoutMs: 60_000 }));
       expect([error.reason, waiting.waits]).toEqual(["UNAVAILABLE", []]);
     });
 
@@ -273,7 +273,7 @@ for (const transport of ["grpc", "connect"] as const) {
     it("says UNAVAILABLE when nobody listens, and finds Weir when it is back", async () => {
       const { client, weir } = await openScene({}, { retry: false });
       await weir.close();
-      const error = await failureOf(client.models.list({ timeoutMs: 5000 }));
+      const error = await failureOf(client.models.list({ timeoutMs: 60_000 }));
       expect(error).toMatchObject({ reason: "UNAVAILABLE", code: 14, requestId: undefined });
       opened.push(
         await openPretendWeir(
@@ -363,7 +363,7 @@ for (const transport of ["grpc", "connect"] as const) {
         tls: ca === undefined ? {} : { ca },
       });
       opened.push(weir, client);
-      return await client.models.list({ timeoutMs: 5000 });
+      return await client.models.list({ timeoutMs: 60_000 });
     };
 
     for (const name of ["127.0.0.1", "localhost"]) {

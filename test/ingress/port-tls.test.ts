@@ -36,7 +36,7 @@ describe("a port with a certificate", () => {
   }
 
   it("survives who speaks no TLS, and who says nothing", async () => {
-    const door = await openDoor({ tls: certificate, timeouts: { firstByteMs: 50 } });
+    const door = await openDoor({ tls: certificate, timeouts: { firstByteMs: 1_000 } });
     await Promise.all([door.raw("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), door.raw()]);
     const socket = connect({ ...trust, port: door.port.port, ALPNProtocols: ["h2"] });
     await new Promise((resolve) => socket.once("secureConnect", resolve));

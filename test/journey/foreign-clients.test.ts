@@ -19,11 +19,11 @@ const weather = {
 };
 
 function openai(apiKey = KEY): OpenAI {
-  return new OpenAI({ baseURL: `${weir.url}/v1`, apiKey, maxRetries: 0, timeout: 10_000 });
+  return new OpenAI({ baseURL: `${weir.url}/v1`, apiKey, maxRetries: 0, timeout: 60_000 });
 }
 
 function anthropic(apiKey = KEY): Anthropic {
-  return new Anthropic({ baseURL: weir.url, apiKey, maxRetries: 0, timeout: 10_000 });
+  return new Anthropic({ baseURL: weir.url, apiKey, maxRetries: 0, timeout: 60_000 });
 }
 
 describe("the openai package", () => {

@@ -263,7 +263,7 @@ describe("buf curl, with nothing but reflection", () => {
 
   async function bufCurl(...args: string[]): Promise<string> {
     const { stdout } = await run("node_modules/.bin/buf", ["curl", ...args], {
-      timeout: 20_000,
+      timeout: TIMEOUT_MS,
     });
     return stdout;
   }
