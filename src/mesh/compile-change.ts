@@ -1,6 +1,7 @@
 import type { Resource } from "../../gen/weir/admin/v1/admin_service_pb.ts";
 import type { Key } from "../../gen/weir/admin/v1/team_pb.ts";
 import { compileModel, type ModelDraft } from "./compile-model.ts";
+import { compilePolicy, type PolicyEntry } from "./compile-policy.ts";
 import { compileProvider, type SecretSources } from "./compile-provider.ts";
 import { SnapshotRefusal } from "./compile-refusal.ts";
 import { type CompiledState, encodeSecretHash, type StagedChange } from "./compile-state.ts";
@@ -21,9 +22,11 @@ export function stageChange(
   const plain: StagedChange["plain"][number][] = [];
   const providers = new Map<string, ProviderEntry>();
   const models = new Map<string, ModelDraft>();
+  const policies: PolicyEntry[] = [];
   for (const [name, resource] of upserts) {
     if (resource.case === "provider") providers.set(name, compileProvider(resource.value, sources));
     else if (resource.case === "model") models.set(name, compileModel(resource.value));
+    else if (resource.case === "policy") policies.push(compilePolicy(resource.value));
     else plain.push(resource);
   }
   const deletions = new Set(change.deletions.filter((name) => !upserts.has(name)));
@@ -32,6 +35,7 @@ export function stageChange(
   assertSecretsUnique(state, plain, upserts, deletions);
   return {
     plain,
+    policies,
     providers: [...providers.values()],
     models: [...models.values()],
     deletions: [...deletions],

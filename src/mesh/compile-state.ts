@@ -2,6 +2,8 @@ import type { Resource } from "../../gen/weir/admin/v1/admin_service_pb.ts";
 import type { Policy } from "../../gen/weir/admin/v1/policy_pb.ts";
 import type { Key, Team, User } from "../../gen/weir/admin/v1/team_pb.ts";
 import { createModelEntry, type FindPrice, type ModelDraft } from "./compile-model.ts";
+import type { PolicyEntry } from "./compile-policy.ts";
+import { PolicyShelves } from "./policy-index.ts";
 import type { KeyOfSecret, ModelEntry } from "./snapshot.ts";
 import type { ProviderEntry } from "./target.ts";
 
@@ -20,6 +22,7 @@ export interface CompiledState {
   readonly models: Map<string, ModelEntry>;
   wildcards: readonly ModelEntry[];
   readonly policies: Map<string, Policy>;
+  readonly policyIndex: PolicyShelves;
   /** Resource names of the models that name a provider. */
   readonly modelsOfProvider: Map<string, Set<string>>;
 }
@@ -28,8 +31,9 @@ export interface CompiledState {
 export interface StagedChange {
   readonly plain: readonly Exclude<
     Resource["resource"],
-    { case: undefined | "provider" | "model" }
+    { case: undefined | "provider" | "model" | "policy" }
   >[];
+  readonly policies: readonly PolicyEntry[];
   readonly providers: readonly ProviderEntry[];
   readonly models: readonly ModelDraft[];
   readonly deletions: readonly string[];
@@ -47,6 +51,7 @@ export function createState(): CompiledState {
     models: new Map(),
     wildcards: [],
     policies: new Map(),
+    policyIndex: new PolicyShelves(),
     modelsOfProvider: new Map(),
   };
 }
@@ -60,6 +65,10 @@ export function commitStaged(
   const rebind = new Set<string>();
   for (const name of staged.deletions) remove(state, name);
   for (const resource of staged.plain) insertPlain(state, resource);
+  for (const entry of staged.policies) {
+    state.policies.set(entry.policy.name, entry.policy);
+    state.policyIndex.put(entry);
+  }
   for (const provider of staged.providers) {
     state.providers.set(provider.name, provider);
     for (const model of state.modelsOfProvider.get(provider.name) ?? []) rebind.add(model);
@@ -88,9 +97,6 @@ function insertPlain(state: CompiledState, resource: StagedChange["plain"][numbe
     case "user":
       state.users.set(resource.value.name, resource.value);
       return;
-    case "policy":
-      state.policies.set(resource.value.name, resource.value);
-      return;
     case "key":
       removeSecrets(state, resource.value.name);
       state.keys.set(resource.value.name, resource.value);
@@ -118,6 +124,7 @@ function remove(state: CompiledState, name: string): void {
   state.users.delete(name);
   state.providers.delete(name);
   state.policies.delete(name);
+  state.policyIndex.remove(name);
 }
 
 function removeSecrets(state: CompiledState, keyName: string): void {

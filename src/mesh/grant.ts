@@ -39,6 +39,11 @@ export interface Leg {
   readonly excluded: readonly ExcludedTarget[];
   /** After which failures this model is tried. */
   readonly after: "first" | "any" | "context_window" | "content_policy" | "budget";
+  /**
+   * With `after: "budget"`: the model as limits' `downgradeTo` writes it, which may be an alias. A
+   * failure names it in its metadata `downgrade_to`.
+   */
+  readonly askedAs?: string;
   /** What the call is counted against when this model is asked, each bucket once. */
   readonly limits?: readonly BoundLimit[];
 }

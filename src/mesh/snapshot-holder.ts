@@ -68,7 +68,8 @@ export function createSnapshotHolder(options: SnapshotHolderOptions): SnapshotHo
         .filter(({ entry, again }) => entry.secret !== again.secret || entry.fault !== again.fault)
         .map(({ again }) => again);
       if (providers.length === 0) return false;
-      commitStaged(state, { plain: [], providers, models: [], deletions: [] }, options.findPrice);
+      const staged = { plain: [], policies: [], providers, models: [], deletions: [] };
+      commitStaged(state, staged, options.findPrice);
       publish(current.revision, current.installationId);
       return true;
     },
@@ -77,7 +78,8 @@ export function createSnapshotHolder(options: SnapshotHolderOptions): SnapshotHo
 }
 
 function createSnapshot(state: CompiledState, revision: number, installationId: string): Snapshot {
-  const { teams, users, keys, secrets, providers, models, wildcards, policies } = state;
+  const { teams, users, keys, secrets, providers, models, wildcards, policies, policyIndex } =
+    state;
   return {
     revision,
     installationId,
@@ -89,6 +91,7 @@ function createSnapshot(state: CompiledState, revision: number, installationId: 
     models,
     wildcards,
     policies,
+    policyIndex,
   };
 }
 

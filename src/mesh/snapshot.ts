@@ -2,6 +2,7 @@ import type { Resource } from "../../gen/weir/admin/v1/admin_service_pb.ts";
 import type { Model } from "../../gen/weir/admin/v1/model_pb.ts";
 import type { Policy } from "../../gen/weir/admin/v1/policy_pb.ts";
 import type { Key, KeySecret, Team, User } from "../../gen/weir/admin/v1/team_pb.ts";
+import type { PolicyIndex } from "./policy-index.ts";
 import type { ProviderEntry, Target } from "./target.ts";
 
 /**
@@ -24,6 +25,8 @@ export interface Snapshot {
   /** The longest prefix first. */
   readonly wildcards: readonly ModelEntry[];
   readonly policies: ReadonlyMap<string, Policy>;
+  /** The enabled policies, by whom they can concern. A new object after a whole change only. */
+  readonly policyIndex: PolicyIndex;
 }
 
 /** The key that a secret belongs to. */

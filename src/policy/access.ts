@@ -1,4 +1,5 @@
 import { type AccessRule, type Policy, Policy_Mode } from "../../gen/weir/admin/v1/policy_pb.ts";
+import type { PolicyEntry } from "../mesh/compile-policy.ts";
 import type { Principal } from "../mesh/grant.ts";
 import type { Target } from "../mesh/target.ts";
 import { matchesAny, selects } from "./pattern.ts";
@@ -8,7 +9,6 @@ export interface AccessQuestion {
   readonly principal: Principal;
   /** The name that was asked for and, for an alias, the name behind it. */
   readonly names: readonly string[];
-  readonly labels: Readonly<Record<string, string>>;
 }
 
 /** What all access policies together say of a model, before its targets are looked at. */
@@ -31,19 +31,17 @@ export interface AccessPolicy {
   readonly team: string;
 }
 
-/** Picks the access policies that are in force. */
-export function listAccessPolicies(policies: Iterable<Policy>): AccessPolicy[] {
+/** Picks the access policies. */
+export function listAccessPolicies(entries: Iterable<PolicyEntry>): AccessPolicy[] {
   const found: AccessPolicy[] = [];
-  for (const policy of policies) {
-    if (policy.disabled || policy.rule.case !== "access") continue;
-    const at = policy.name.indexOf("/policies/");
-    found.push({ policy, rule: policy.rule.value, team: at < 0 ? "" : policy.name.slice(0, at) });
+  for (const { policy, team } of entries) {
+    if (policy.rule.case === "access") found.push({ policy, rule: policy.rule.value, team });
   }
   return found;
 }
 
 /**
- * Judges a model. The default is to deny: some policy of the platform must allow it. A policy of a
+ * Judges a model by all policies that concern the request. The default is to deny: some policy of the platform must allow it. A policy of a
  * team can only tighten: when it names models, it denies all others. What any policy denies stays
  * denied.
  */
@@ -57,7 +55,6 @@ export function judgeModel(
   let deniedBy: string | undefined = "";
   let objection: string | undefined;
   for (const candidate of policies) {
-    if (!concerns(candidate, question)) continue;
     const { policy, rule } = candidate;
     const objects = objectsToModel(candidate, question.names);
     if (policy.mode === Policy_Mode.AUDIT) {
@@ -90,33 +87,6 @@ export function judgeTarget(
     if (allowsModel(candidate, question.names)) allowed = true;
   }
   return allowed ? undefined : "no policy allows this provider";
-}
-
-function concerns({ policy, team }: AccessPolicy, question: AccessQuestion): boolean {
-  const { principal, names } = question;
-  if (team !== "" && !principal.teams.some((each) => each.name === team)) return false;
-  const match = policy.match;
-  if (match === undefined) return true;
-  if (!selects(match.keys, [principal.key.name])) return false;
-  if (match.users !== undefined) {
-    if (!selects(match.users, principal.user === "" ? [] : [principal.user])) return false;
-  }
-  if (match.teams !== undefined) {
-    if (
-      !selects(
-        match.teams,
-        principal.teams.map((each) => each.name),
-      )
-    ) {
-      return false;
-    }
-  }
-  if (!selects(match.models, names)) return false;
-  for (const [label, { values }] of Object.entries(match.labels)) {
-    const value = question.labels[label];
-    if (value === undefined || !matchesAny(values, value)) return false;
-  }
-  return true;
 }
 
 function allowsModel({ rule, team }: AccessPolicy, names: readonly string[]): boolean {

@@ -1,6 +1,6 @@
 import type { ExcludedTarget } from "../../gen/weir/admin/v1/record_pb.ts";
-import type { Leg, Principal } from "../mesh/grant.ts";
-import type { Snapshot } from "../mesh/snapshot.ts";
+import type { Leg } from "../mesh/grant.ts";
+import type { BoundLimit } from "../mesh/limit.ts";
 import type { Target } from "../mesh/target.ts";
 import {
   type AccessPolicy,
@@ -10,7 +10,7 @@ import {
   judgeTarget,
 } from "./access.ts";
 import { matchesAny } from "./pattern.ts";
-import { type ResolvedModel, resolveModel } from "./resolve-model.ts";
+import type { ResolvedModel } from "./resolve-model.ts";
 
 /** One name, judged for one principal. */
 export interface NameVerdict {
@@ -19,25 +19,20 @@ export interface NameVerdict {
   readonly leg: Leg | undefined;
 }
 
-/** Who asks, and with which labels. */
-export interface Asker {
-  readonly principal: Principal;
-  readonly labels: Readonly<Record<string, string>>;
-}
-
-/** Resolves a name and judges the model and each of its targets. */
+/**
+ * Judges a model and each of its targets, by all access policies that concern the request.
+ * `resolved` is what the name stands for, if it is anything.
+ */
 export function judgeName(
-  snapshot: Snapshot,
+  resolved: ResolvedModel | undefined,
   policies: readonly AccessPolicy[],
-  asker: Asker,
-  asked: string,
+  question: AccessQuestion,
+  limits: readonly BoundLimit[],
 ): NameVerdict {
-  const resolved = resolveModel(snapshot, asked);
-  const names =
-    resolved !== undefined && resolved.name !== asked ? [asked, resolved.name] : [asked];
-  const question = { ...asker, names };
   const access = judgeByKey(judgeModel(policies, question), question);
-  return { access, leg: resolved && createLeg(resolved, access, question) };
+  if (resolved === undefined) return { access, leg: undefined };
+  const leg = createLeg(resolved, access, question);
+  return { access, leg: limits.length === 0 ? leg : { ...leg, limits } };
 }
 
 /** A key may narrow what policy allows, never widen it. */

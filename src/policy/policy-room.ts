@@ -1,25 +1,15 @@
-import { type Key, Role } from "../../gen/weir/admin/v1/team_pb.ts";
+import { Role } from "../../gen/weir/admin/v1/team_pb.ts";
 import type { ChatAsk, EmbedAsk } from "../mesh/ask.ts";
 import type { Call } from "../mesh/call.ts";
 import { MeshError } from "../mesh/errors.ts";
 import type { Grant, Leg, Principal } from "../mesh/grant.ts";
 import type { Snapshot } from "../mesh/snapshot.ts";
-import { type AccessPolicy, listAccessPolicies } from "./access.ts";
-import { type Asker, judgeName, type NameVerdict } from "./judge-name.ts";
+import { createJudge } from "./judge.ts";
+import type { NameVerdict } from "./judge-name.ts";
+import { listLegs, NAME_CHARACTERS_MAX } from "./list-legs.ts";
 import { narrowLegs } from "./preferences.ts";
+import type { PolicyTally } from "./shelf-view.ts";
 
-/** Verdicts kept for each key; past it they are all forgotten and made anew. */
-const VERDICTS_PER_KEY_MAX = 256;
-/**
- * The model, what the caller names beside it, and what the model's resource names: no more than
- * this.
- */
-const LEGS_MAX = 16;
-/**
- * Longer names name nothing. They are neither kept nor said back: a memory of verdicts must not
- * hold a request's worth of text, and an HTTP/2 trailer that is too long ends the whole connection.
- */
-const NAME_CHARACTERS_MAX = 512;
 /**
  * Suffixes that ask for a strategy; see issue and design: the strategies beyond WEIGHTED are not
  * there yet.
@@ -39,8 +29,11 @@ export interface PolicyRoom {
 }
 
 /** Policy over whatever snapshot is current. */
-export function createPolicyRoom(current: () => Snapshot): PolicyRoom {
-  const judge = createJudge(current);
+export function createPolicyRoom(
+  current: () => Snapshot,
+  tally: PolicyTally = { looked: 0 },
+): PolicyRoom {
+  const judge = createJudge(current, tally);
   return {
     grant: (principal, ask, call) => {
       if (principal.adminRole !== Role.UNSPECIFIED) {
@@ -69,43 +62,6 @@ export function createPolicyRoom(current: () => Snapshot): PolicyRoom {
       const verdict = judge({ principal, labels: {} }, name);
       return verdict.access.deniedBy === undefined ? verdict.leg : undefined;
     },
-  };
-}
-
-/**
- * Judges names, and keeps the verdicts of a snapshot where they cannot depend on a request's
- * labels.
- */
-function createJudge(current: () => Snapshot): (asker: Asker, name: string) => NameVerdict {
-  let judgedBy: Snapshot | undefined;
-  let policies: readonly AccessPolicy[] = [];
-  let byLabel = false;
-  let kept = new WeakMap<Key, Map<string, NameVerdict>>();
-  return (asker, name) => {
-    const snapshot = current();
-    if (snapshot !== judgedBy) {
-      judgedBy = snapshot;
-      policies = listAccessPolicies(snapshot.policies.values());
-      byLabel = policies.some(({ policy }) => Object.keys(policy.match?.labels ?? {}).length > 0);
-      kept = new WeakMap();
-    }
-    const { key } = asker.principal;
-    if (byLabel) {
-      const labels = { ...asker.labels, ...key.labels };
-      return judgeName(snapshot, policies, { ...asker, labels }, name);
-    }
-    let verdicts = kept.get(key);
-    if (verdicts === undefined) {
-      verdicts = new Map();
-      kept.set(key, verdicts);
-    }
-    let verdict = verdicts.get(name);
-    if (verdict === undefined) {
-      if (verdicts.size >= VERDICTS_PER_KEY_MAX) verdicts.clear();
-      verdict = judgeName(snapshot, policies, asker, name);
-      verdicts.set(name, verdict);
-    }
-    return verdict;
   };
 }
 
@@ -157,38 +113,6 @@ function assertParameters({ access }: NameVerdict, ask: ChatAsk | EmbedAsk): voi
       { field: parameter, metadata: { policy, parameter } },
     );
   }
-}
-
-function listLegs(
-  first: Leg,
-  ask: ChatAsk | EmbedAsk,
-  call: Call,
-  judge: (name: string) => NameVerdict,
-): Leg[] {
-  const legs = [first];
-  const add = (names: readonly string[], after: Leg["after"]): void => {
-    for (const given of names.slice(0, LEGS_MAX)) {
-      if (legs.length >= LEGS_MAX) return;
-      const name = given.slice(0, NAME_CHARACTERS_MAX + 1);
-      const { access, leg } = judge(name);
-      if (access.deniedBy !== undefined || leg === undefined) {
-        const reason = leg === undefined ? "there is no such model" : "no policy allows this model";
-        call.trail.excluded.push({
-          $typeName: "weir.admin.v1.ExcludedTarget",
-          provider: "",
-          upstreamModel: name,
-          reason,
-        });
-      } else if (!legs.some((each) => each.name === leg.name)) {
-        legs.push({ ...leg, after });
-      }
-    }
-  };
-  add(ask.fallbackModels, "any");
-  add(first.model.fallbacks, "any");
-  add(first.model.contextWindowFallbacks, "context_window");
-  add(first.model.contentPolicyFallbacks, "content_policy");
-  return legs;
 }
 
 /** A caller's word, short enough to be said back. */

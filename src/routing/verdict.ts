@@ -52,7 +52,8 @@ export function followsFailure(leg: Leg, error: MeshError): boolean {
       return error.reason === "CONTENT_BLOCKED";
     case "budget":
       return (
-        error.reason === "BUDGET_EXHAUSTED" && error.details.metadata?.downgrade_to === leg.name
+        error.reason === "BUDGET_EXHAUSTED" &&
+        error.details.metadata?.downgrade_to === (leg.askedAs ?? leg.name)
       );
     default: {
       const never: never = leg.after;
