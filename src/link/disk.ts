@@ -1,5 +1,6 @@
 import fs from "node:fs";
 import { rename, rm } from "node:fs/promises";
+import { FileReader } from "./file-reader.ts";
 
 /**
  * The few calls that the journal makes of the file system, so that tests can make them fail. All
@@ -21,12 +22,31 @@ export interface Disk {
   read(path: string, at: number, size: number): Promise<Buffer>;
   remove(path: string): Promise<void>;
   move(from: string, to: string): Promise<void>;
+  /** Lets go of what is kept open for reading; undefined where nothing is. */
+  release?(): Promise<void>;
 }
 
 export type WriteDone = (error: Error | null, written: number) => void;
 
-/** The machine's own disk. */
-export const systemDisk: Disk = {
+/** The machine's own disk, for one journal. The file that was read last stays open. */
+export function createSystemDisk(): Disk {
+  const reader = new FileReader();
+  return {
+    ...writing,
+    read: (path, at, size) => reader.read(path, at, size),
+    remove: async (path) => {
+      await reader.forget(path);
+      await rm(path, { force: true });
+    },
+    move: async (from, to) => {
+      await reader.forget(from);
+      await rename(from, to);
+    },
+    release: () => reader.close(),
+  };
+}
+
+const writing: Pick<Disk, "create" | "write" | "writeNow" | "sync" | "close"> = {
   create: (path) =>
     new Promise((resolve, reject) => {
       fs.open(path, "wx", 0o600, (error, file) => (error ? reject(error) : resolve(file)));
@@ -41,23 +61,4 @@ export const systemDisk: Disk = {
     new Promise((resolve, reject) => {
       fs.close(file, (error) => (error ? reject(error) : resolve()));
     }),
-  read: readPart,
-  remove: (path) => rm(path, { force: true }),
-  move: rename,
 };
-
-async function readPart(path: string, at: number, size: number): Promise<Buffer> {
-  const file = await fs.promises.open(path, "r");
-  try {
-    const bytes = Buffer.allocUnsafe(size);
-    let length = 0;
-    while (length < size) {
-      const { bytesRead } = await file.read(bytes, length, size - length, at + length);
-      if (bytesRead === 0) break;
-      length += bytesRead;
-    }
-    return bytes.subarray(0, length);
-  } finally {
-    await file.close();
-  }
-}

@@ -5,9 +5,11 @@ import { create, fromBinary } from "@bufbuild/protobuf";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { RequestRecordSchema } from "../../gen/weir/admin/v1/record_pb.ts";
 import { VirtualClock } from "../mesh/virtual-clock.ts";
-import { type Disk, systemDisk, type WriteDone } from "./disk.ts";
+import { createSystemDisk, type Disk, type WriteDone } from "./disk.ts";
 import { type Journal, openJournal } from "./journal.ts";
 import type { JournalPosition } from "./segments.ts";
+
+const systemDisk = createSystemDisk();
 
 /** The real disk, with faults at will. */
 class FaultyDisk implements Disk {

@@ -5,8 +5,10 @@ import { create, fromBinary } from "@bufbuild/protobuf";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { RequestRecordSchema } from "../../gen/weir/admin/v1/record_pb.ts";
 import { systemClock } from "../mesh/clock.ts";
-import { type Disk, systemDisk } from "./disk.ts";
+import { createSystemDisk, type Disk } from "./disk.ts";
 import { type Journal, openJournal } from "./journal.ts";
+
+const systemDisk = createSystemDisk();
 
 let directory: string;
 let journal: Journal;

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { RequestRecord } from "../../gen/weir/admin/v1/record_pb.ts";
 import type { Clock } from "../mesh/clock.ts";
 import { lockDirectory } from "./directory-lock.ts";
-import { type Disk, systemDisk } from "./disk.ts";
+import { createSystemDisk, type Disk } from "./disk.ts";
 import { raiseEpoch } from "./epoch.ts";
 import type { FrameLimits } from "./frame.ts";
 import { JournalWriter } from "./journal-writer.ts";
@@ -71,7 +71,8 @@ export interface JournalOptions {
  * in use or not writable.
  */
 export async function openJournal(options: JournalOptions): Promise<Journal> {
-  const { directory, clock, log, disk = systemDisk, memoryBytesMax = 32 * MEBIBYTE } = options;
+  const { directory, clock, log, memoryBytesMax = 32 * MEBIBYTE } = options;
+  const disk = options.disk ?? createSystemDisk();
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const lock = await lockDirectory(directory);
   const listeners = new Set<() => void>();
@@ -90,7 +91,15 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
     await addLeftFiles(segments, directory);
     const epoch = await raiseEpoch(directory, clock);
     await writer.start();
-    return createJournal({ options, epoch, segments, writer, listeners, release: lock.release });
+    return createJournal({
+      options,
+      disk,
+      epoch,
+      segments,
+      writer,
+      listeners,
+      release: lock.release,
+    });
   } catch (thrown) {
     await writer.close();
     await lock.release();
@@ -102,6 +111,7 @@ const MEBIBYTE = 1024 * 1024;
 
 interface Parts {
   readonly options: JournalOptions;
+  readonly disk: Disk;
   readonly epoch: number;
   readonly segments: Segments;
   readonly writer: JournalWriter;
@@ -142,6 +152,7 @@ function createJournal(parts: Parts): Journal {
       // Nothing is left to send: spare the ledger the same records after the next start.
       if (segments.pendingBytes === 0) segments.committed(AFTER_ALL);
       await segments.removed();
+      void parts.disk.release?.();
       await parts.release();
     },
   };
@@ -176,8 +187,7 @@ async function addLeftFiles(segments: Segments, directory: string): Promise<void
 }
 
 async function adoptFiles(parts: Parts, otherDirectory: string): Promise<number> {
-  const { options, segments, writer } = parts;
-  const disk = options.disk ?? systemDisk;
+  const { disk, segments, writer } = parts;
   const lock = await lockDirectory(otherDirectory);
   try {
     return await writer.betweenFiles(async () => {

@@ -49,7 +49,7 @@ export function startRecordSender(
       sequence += 1n;
       underWay.push({ sequence, next: batch.next });
       if (!channel.send(encodeBatch(sequence, batch.records))) await channel.drained();
-      // What is not there yet comes together later: each read opens the file anew.
+      // What is not there yet comes together later: each read is a round trip to a thread.
       if (batch.records.length < LIMITS.records) await pause(clock, GATHER_MS);
     }
   };
