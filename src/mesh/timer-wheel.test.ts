@@ -35,8 +35,22 @@ describe("TimerWheel", () => {
         await clock.advance(40_020);
         expect(open).toBe(0);
       }),
-      { numRuns: 5 },
+      { numRuns: 50 },
     );
+  });
+
+  it("is no later when it started between two multiples of its tick", async () => {
+    for (let phase = 0; phase < 20; phase++) {
+      const { clock, wheel, start } = createTrial();
+      await clock.advance(phase);
+      start(1);
+      await clock.advance(5);
+      for (let delay = 0; delay < 45; delay++) {
+        const dueMs = clock.now() + delay;
+        wheel.after(delay, () => expect([phase, clock.now() - dueMs <= 20]).toEqual([phase, true]));
+      }
+      await clock.advance(200);
+    }
   });
 
   it("never fires what was cancelled", async () => {

@@ -17,6 +17,8 @@ export class TimerWheel {
   readonly #slots: Link[] = Array.from({ length: SLOTS }, () => new RingEnd());
   readonly #turn = () => this.#sweep();
   #linked = 0;
+  /** Ticks are counted from when the driver started, so that each ends as the driver comes. */
+  #startedMs = 0;
   #sweptTick = 0;
   #driver: Timer | undefined;
 
@@ -39,10 +41,11 @@ export class TimerWheel {
   /** Puts a timer where it is due. */
   link(timer: WheelTimer): void {
     if (this.#driver === undefined) {
-      this.#sweptTick = Math.floor(this.#clock.now() / TICK_MS);
+      this.#startedMs = this.#clock.now();
+      this.#sweptTick = 0;
       this.#driver = this.#clock.every(TICK_MS, this.#turn);
     }
-    const slot = this.#slots[(Math.floor(timer.dueMs / TICK_MS) + 1) % SLOTS];
+    const slot = this.#slots[(this.#countTicks(timer.dueMs) + 1) % SLOTS];
     if (slot === undefined) return;
     this.#linked += 1;
     timer.previous = slot.previous;
@@ -59,9 +62,13 @@ export class TimerWheel {
     timer.next = timer;
   }
 
+  #countTicks(untilMs: number): number {
+    return Math.floor((untilMs - this.#startedMs) / TICK_MS);
+  }
+
   #sweep(): void {
     const nowMs = this.#clock.now();
-    const tick = Math.floor(nowMs / TICK_MS);
+    const tick = this.#countTicks(nowMs);
     const from = Math.max(this.#sweptTick + 1, tick - SLOTS + 1);
     this.#sweptTick = tick;
     for (let at = from; at <= tick; at++) {
