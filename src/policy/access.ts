@@ -41,9 +41,9 @@ export function listAccessPolicies(entries: Iterable<PolicyEntry>): AccessPolicy
 }
 
 /**
- * Judges a model by all policies that concern the request. The default is to deny: some policy of the platform must allow it. A policy of a
- * team can only tighten: when it names models, it denies all others. What any policy denies stays
- * denied.
+ * Judges a model by all policies that concern the request. The default is to deny: some policy of
+ * the platform must allow it. A policy of a team can only tighten: when it names models, it denies
+ * all others. What any policy denies stays denied.
  */
 export function judgeModel(
   policies: readonly AccessPolicy[],
