@@ -1,8 +1,12 @@
 import { gunzip } from "node:zlib";
+import type { CancellationListener } from "../../mesh/cancellation.ts";
+import type { Timer } from "../../mesh/clock.ts";
 import { MeshError } from "../../mesh/errors.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../mesh/json.ts";
 import type { Exchange } from "./exchange.ts";
 import { locateJsonFault } from "./json-fault.ts";
+
+const NOTHING = Buffer.alloc(0);
 
 /** A request's body, read and parsed. */
 export interface JsonBody {
@@ -12,22 +16,95 @@ export interface JsonBody {
 }
 
 /**
- * Reads a request's JSON. Throws REQUEST_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST naming
- * the place, and CALLER_GONE.
+ * Reads a request's JSON. Throws or rejects with REQUEST_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE,
+ * INVALID_REQUEST naming the place, and CALLER_GONE.
  */
-export async function readJsonBody(exchange: Exchange): Promise<JsonBody> {
-  const { request, options } = exchange;
-  const type = request.headers["content-type"];
-  if (type?.startsWith("multipart/")) {
+export function readJsonBody(exchange: Exchange): Promise<JsonBody> {
+  const { headers } = exchange.request;
+  if (headers["content-type"]?.startsWith("multipart/")) {
     throw new MeshError(
       "UNSUPPORTED_MEDIA_TYPE",
       "This route takes JSON, not a multipart form. Send content-type: application/json.",
     );
   }
-  const zipped = readEncoding(request.headers["content-encoding"]);
-  const raw = await readBytes(exchange);
-  const bytes = zipped ? await inflate(raw, exchange) : raw;
-  return { json: parseJsonObject(bytes, options.jsonDepthMax), bytes: bytes.length };
+  const zipped = readEncoding(headers["content-encoding"]);
+  const declared = headers["content-length"];
+  const max = exchange.options.bodyBytesMax;
+  if (declared !== undefined && Number(declared) > max) throw tooLarge(max);
+  return new Promise((resolve, reject) => {
+    new BodyReading(exchange, zipped, resolve, reject).begin();
+  });
+}
+
+/**
+ * One body on its way. Whether the caller is gone is the call's to know, so that a request has no
+ * listeners but those for its bytes. Settles once, and listens to nothing afterwards.
+ */
+class BodyReading implements CancellationListener {
+  readonly #exchange: Exchange;
+  readonly #zipped: boolean;
+  readonly #resolve: (body: JsonBody) => void;
+  readonly #reject: (error: unknown) => void;
+  #first: Buffer | undefined;
+  #rest: Buffer[] | undefined;
+  #length = 0;
+  #timer: Timer | undefined;
+
+  constructor(
+    exchange: Exchange,
+    zipped: boolean,
+    resolve: (body: JsonBody) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.#exchange = exchange;
+    this.#zipped = zipped;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  begin(): void {
+    const { request, options, house, call } = this.#exchange;
+    if (request.httpVersionMajor !== 1) {
+      this.#timer = house.clock.after(options.bodyTimeoutMs, () => this.#fail(tooSlow()));
+    }
+    request.on("data", this.#onData);
+    request.on("end", this.#onEnd);
+    call.cancellation.add(this);
+  }
+
+  cancel(cause: Error): void {
+    this.#fail(cause);
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    const max = this.#exchange.options.bodyBytesMax;
+    this.#length += chunk.length;
+    if (this.#length > max) this.#fail(tooLarge(max));
+    else if (!holdBytes(this.#exchange, chunk.length)) this.#fail(tooBusy());
+    else if (this.#first === undefined) this.#first = chunk;
+    else if (this.#rest === undefined) this.#rest = [this.#first, chunk];
+    else this.#rest.push(chunk);
+  };
+
+  readonly #onEnd = (): void => {
+    this.#stop();
+    const bytes = this.#rest === undefined ? this.#first : Buffer.concat(this.#rest);
+    if (this.#zipped) inflate(bytes ?? NOTHING, this.#exchange, this.#resolve, this.#reject);
+    else settleJson(bytes ?? NOTHING, this.#exchange, this.#resolve, this.#reject);
+  };
+
+  #fail(error: Error): void {
+    this.#stop();
+    this.#reject(error);
+  }
+
+  #stop(): void {
+    const { request, call } = this.#exchange;
+    this.#timer?.cancel();
+    request.removeListener("data", this.#onData);
+    request.removeListener("end", this.#onEnd);
+    call.cancellation.remove(this);
+  }
 }
 
 /** Whether the body is gzip. No other encoding is taken: each is one more bomb to defuse. */
@@ -42,62 +119,18 @@ function readEncoding(encoding: string | undefined): boolean {
   );
 }
 
-function readBytes(exchange: Exchange): Promise<Buffer> {
-  const { request, options, house } = exchange;
-  const max = options.bodyBytesMax;
-  const declared = request.headers["content-length"];
-  if (declared !== undefined && Number(declared) > max) return Promise.reject(tooLarge(max));
-  return new Promise((resolve, reject) => {
-    let first: Buffer | undefined;
-    let rest: Buffer[] | undefined;
-    let length = 0;
-    const onData = (chunk: Buffer) => {
-      length += chunk.length;
-      if (length > max) {
-        stop();
-        reject(tooLarge(max));
-      } else if (!holdBytes(exchange, chunk.length)) {
-        stop();
-        reject(tooBusy());
-      } else if (first === undefined) first = chunk;
-      else if (rest === undefined) rest = [first, chunk];
-      else rest.push(chunk);
-    };
-    const onEnd = () => {
-      stop();
-      resolve(rest === undefined ? (first ?? Buffer.alloc(0)) : Buffer.concat(rest, length));
-    };
-    const onGone = () => {
-      stop();
-      reject(new MeshError("CALLER_GONE", "The caller went away before its request was complete."));
-    };
-    const onSlow = () => {
-      stop();
-      reject(
-        new MeshError("DEADLINE_EXCEEDED", "The body did not arrive in time. Send it faster."),
-      );
-    };
-    const timer =
-      request.httpVersionMajor === 1 ? undefined : house.clock.after(options.bodyTimeoutMs, onSlow);
-    const stop = () => {
-      timer?.cancel();
-      request.removeListener("data", onData);
-      request.removeListener("end", onEnd);
-      request.removeListener("error", onGone);
-      request.removeListener("close", onGone);
-    };
-    request.on("data", onData);
-    request.on("end", onEnd);
-    request.on("error", onGone);
-    request.on("close", onGone);
-  });
-}
-
-async function inflate(raw: Buffer, exchange: Exchange): Promise<Buffer> {
-  const bytes = await gunzipTo(raw, exchange.options.bodyBytesMax);
-  exchange.call.cancellation.throwIfCancelled();
-  if (!holdBytes(exchange, bytes.length)) throw tooBusy();
-  return bytes;
+function settleJson(
+  bytes: Buffer,
+  exchange: Exchange,
+  resolve: (body: JsonBody) => void,
+  reject: (error: unknown) => void,
+): void {
+  try {
+    const json = parseJsonObject(bytes, exchange.options.jsonDepthMax);
+    resolve({ json, bytes: bytes.length });
+  } catch (thrown) {
+    reject(thrown);
+  }
 }
 
 /** Books memory for a request that is open; false when the door holds too much already. */
@@ -107,13 +140,21 @@ function holdBytes(exchange: Exchange, bytes: number): boolean {
   return exchange.load.bytes <= exchange.options.openBytesMax;
 }
 
-function gunzipTo(raw: Buffer, max: number): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    gunzip(raw, { maxOutputLength: max }, (error, bytes) => {
-      if (error === null) resolve(bytes);
-      else if ("code" in error && error.code === "ERR_BUFFER_TOO_LARGE") reject(tooLarge(max));
-      else reject(new MeshError("INVALID_REQUEST", "The body is said to be gzip and is not."));
-    });
+function inflate(
+  raw: Buffer,
+  exchange: Exchange,
+  resolve: (body: JsonBody) => void,
+  reject: (error: unknown) => void,
+): void {
+  const max = exchange.options.bodyBytesMax;
+  gunzip(raw, { maxOutputLength: max }, (error, bytes) => {
+    const { cause } = exchange.call.cancellation;
+    if (error !== null) {
+      const bomb = "code" in error && error.code === "ERR_BUFFER_TOO_LARGE";
+      reject(bomb ? tooLarge(max) : notGzip());
+    } else if (cause !== undefined) reject(cause);
+    else if (!holdBytes(exchange, bytes.length)) reject(tooBusy());
+    else settleJson(bytes, exchange, resolve, reject);
   });
 }
 
@@ -177,6 +218,14 @@ function tooLarge(max: number): MeshError {
     `The request's body is larger than the cap of ${cap}, counted after decompression. Send less.`,
     { metadata: { limit: String(max) } },
   );
+}
+
+function tooSlow(): MeshError {
+  return new MeshError("DEADLINE_EXCEEDED", "The body did not arrive in time. Send it faster.");
+}
+
+function notGzip(): MeshError {
+  return new MeshError("INVALID_REQUEST", "The body is said to be gzip and is not.");
 }
 
 function tooBusy(): MeshError {

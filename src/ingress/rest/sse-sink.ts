@@ -84,17 +84,12 @@ export class SseSink implements ChatSink {
   end(outcome: Outcome): void {
     this.#decision ??= outcome.decision;
     const opening = this.begun ? "" : this.#opening();
-    const frames = opening + this.#writer.end(outcome, this.#passedThrough);
-    if (!this.#begun) this.#begin();
-    this.#exchange.response.end(this.#joinLast(frames));
+    this.#finish(opening + this.#writer.end(outcome, this.#passedThrough));
   }
 
   /** Ends a broken stream with an error event. */
   fail(thrown: unknown): void {
-    const { response, call } = this.#exchange;
-    if (response.destroyed) return;
-    if (!this.#begun) this.#begin();
-    response.end(this.#joinLast(this.#writer.error(asMeshError(thrown), call.requestId)));
+    this.#finish(this.#writer.error(asMeshError(thrown), this.#exchange.call.requestId));
   }
 
   /** Lets go of timers and listeners. */
@@ -103,16 +98,21 @@ export class SseSink implements ChatSink {
     this.#exchange.response.removeListener("drain", this.#onDrain);
   }
 
-  /** Sends the headers. */
+  /** Sends the headers of a stream that goes on. */
   #begin(): void {
-    const { response, house, options } = this.#exchange;
+    const { house, options } = this.#exchange;
+    this.#sendHead();
+    // Twice in the time, so that no silence is longer than the whole of it; a chunk then needs no
+    // timer of its own.
+    this.#silence = house.clock.every(options.silenceMs / 2, () => this.#breakSilence());
+  }
+
+  #sendHead(): void {
+    const { response } = this.#exchange;
     this.#begun = true;
     const head = createHead(this.#exchange, "text/event-stream; charset=utf-8", this.#decision);
     head.push("cache-control", "no-cache", "x-accel-buffering", "no");
     if (!response.destroyed) response.writeHead(200, head);
-    // Twice in the time, so that no silence is longer than the whole of it; a chunk then needs no
-    // timer of its own.
-    this.#silence = house.clock.every(options.silenceMs / 2, () => this.#breakSilence());
   }
 
   /** The dialect's first frames; a stream that is passed through has its own. */
@@ -130,10 +130,21 @@ export class SseSink implements ChatSink {
     return frames.length === 0 ? !this.#behind : this.#write(frames);
   }
 
-  #joinLast(frames: string): Buffer | string {
+  /** Sends what is left: headers, the last chunk and these frames in one write. */
+  #finish(frames: string): void {
+    const { response } = this.#exchange;
+    if (response.destroyed) return;
     const last = this.#last;
-    if (last === undefined) return frames;
-    return typeof last === "string" ? last + frames : Buffer.concat([last, Buffer.from(frames)]);
+    if (typeof last !== "object") {
+      if (!this.#begun) this.#sendHead();
+      response.end(last === undefined ? frames : last + frames);
+      return;
+    }
+    // Held together by the response: joining them would copy all of it.
+    response.cork();
+    if (!this.#begun) this.#sendHead();
+    response.write(last);
+    response.end(frames);
   }
 
   #write(frames: Buffer | string): boolean {
