@@ -3,6 +3,7 @@ import type { ConnectRouter } from "@connectrpc/connect";
 import { compressionGzip, connectNodeAdapter } from "@connectrpc/connect-node";
 import type { BootstrapReport } from "../control/bootstrap.ts";
 import { createControl } from "../control/control.ts";
+import { startRetention } from "../control/retention.ts";
 import { createSealer, loadSecretKey } from "../control/sealer.ts";
 import { http2AsRequest } from "../ingress/http2-as-request.ts";
 import { openPort, type Port, type PortCertificate } from "../ingress/port.ts";
@@ -32,6 +33,8 @@ export interface ControlPlan {
   readonly dataDir: string;
   /** A Postgres, which other control processes may share; undefined means a file of its own. */
   readonly databaseUrl: string | undefined;
+  /** How long the records of requests are kept; undefined means for ever. */
+  readonly retainDays: number | undefined;
   readonly token: string;
   /** Looks for engines on this machine; asked at the first start only. */
   findEngines(): Promise<readonly LocalEngine[]>;
@@ -68,6 +71,12 @@ export async function startControl(plan: ControlPlan): Promise<RunningControl> {
     registry,
     onFault: (text) => log.error({}, text),
   });
+  const { retainDays } = plan;
+  const onFault = (text: string) => log.error({}, text);
+  const stopRetention =
+    retainDays === undefined
+      ? undefined
+      : startRetention({ store, clock, days: retainDays, onFault });
   const link = createLinkService({ hub: control.hub, token: plan.token, clock, log });
   registry.bind(link.registry);
   const engines = (await store.revision()) === 0 ? await plan.findEngines() : [];
@@ -80,6 +89,7 @@ export async function startControl(plan: ControlPlan): Promise<RunningControl> {
     port,
     report,
     stop: async () => {
+      stopRetention?.();
       link.close();
       control.close();
       await port.drain(5_000);

@@ -11,6 +11,7 @@ import { startControl } from "./compose-control.ts";
 import { databaseUrlOption, databaseUrlSchema } from "./database-url.ts";
 import { keepSecret } from "./kept-secret.ts";
 import { type OptionSpecs, readOptions } from "./read-options.ts";
+import { retainDaysOption, retainDaysSchema } from "./retain-days.ts";
 import { begin } from "./start-fault.ts";
 import { onTermination } from "./termination.ts";
 import { UsageError } from "./usage-error.ts";
@@ -27,6 +28,7 @@ const options: OptionSpecs = {
     env: "WEIR_DATA_DIR",
   },
   "database-url": databaseUrlOption,
+  "retain-days": retainDaysOption,
   "link-token": {
     value: "TOKEN",
     help: "credential that proxies must show; required beyond this machine",
@@ -41,6 +43,7 @@ const schema = z.object({
   listen: addressSchema.default({ host: "127.0.0.1", port: 8079 }),
   "data-dir": z.string().min(1).default(".weir"),
   "database-url": databaseUrlSchema.optional(),
+  "retain-days": retainDaysSchema.optional(),
   "link-token": z.string().min(32, "write at least 32 characters").optional(),
   "tls-cert": z.string().optional(),
   "tls-key": z.string().optional(),
@@ -72,6 +75,7 @@ export const command: Command = {
         tls: readCertificate(given["tls-cert"], given["tls-key"]),
         dataDir,
         databaseUrl: given["database-url"],
+        retainDays: given["retain-days"],
         token: given["link-token"] ?? keepSecret(join(dataDir, "link.token")),
         findEngines: () => findLocalEngines({ clock: systemClock, ownPorts: [front.port] }),
         clock: systemClock,

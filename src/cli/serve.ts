@@ -11,6 +11,7 @@ import type { Command, Environment } from "./command.ts";
 import { databaseUrlOption, databaseUrlSchema } from "./database-url.ts";
 import { keepSecret } from "./kept-secret.ts";
 import { type OptionSpecs, readOptions } from "./read-options.ts";
+import { retainDaysOption, retainDaysSchema } from "./retain-days.ts";
 import { begin } from "./start-fault.ts";
 import { REFUSED_CODE, Supervised } from "./supervise.ts";
 import { onTermination } from "./termination.ts";
@@ -28,6 +29,7 @@ const options: OptionSpecs = {
     env: "WEIR_DATA_DIR",
   },
   "database-url": databaseUrlOption,
+  "retain-days": retainDaysOption,
   workers: {
     value: "N",
     help: "proxy processes that share the port; default 1",
@@ -50,6 +52,7 @@ const schema = z.object({
   listen: addressSchema.default({ host: "127.0.0.1", port: 8080 }),
   "data-dir": z.string().min(1).default(".weir"),
   "database-url": databaseUrlSchema.optional(),
+  "retain-days": retainDaysSchema.optional(),
   workers: z.coerce.number().int().min(1).max(256).default(1),
   "control-listen": addressSchema.optional(),
   "link-token": z.string().min(32, "write at least 32 characters").optional(),
@@ -157,7 +160,11 @@ function startControl({ given, listen, control, env, log }: ServePlan, hooks: Ho
       name: "control",
       args: [script, ...args],
       // Not by a flag: everybody on this machine may read those.
-      env: { ...env, WEIR_DATABASE_URL: given["database-url"] },
+      env: {
+        ...env,
+        WEIR_DATABASE_URL: given["database-url"],
+        WEIR_RETAIN_DAYS: given["retain-days"]?.toString(),
+      },
       onRefusal: hooks.refuse,
     },
     holdingClock,

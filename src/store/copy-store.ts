@@ -5,6 +5,12 @@ import { copyTable, digestTable, listTables } from "./copy-rows.ts";
 import { loadMigrations } from "./migrations.ts";
 import { createClientConfig, SCHEMA_LOCK } from "./postgres-backend.ts";
 import { describePostgresFailure } from "./postgres-failure.ts";
+import {
+  ensurePartitions,
+  findMonth,
+  type Month,
+  partitionedTables,
+} from "./postgres-partitions.ts";
 import { PostgresSession } from "./postgres-session.ts";
 import { openPostgresStore } from "./postgres-store.ts";
 import { parsePostgresUrl } from "./postgres-url.ts";
@@ -51,7 +57,7 @@ export async function copyToPostgres(order: CopyOrder): Promise<void> {
 
 async function assertSchema(source: SqlSession, path: string): Promise<void> {
   const applied = await readApplied(source);
-  const known = loadMigrations(folder).length;
+  const known = loadMigrations(folder, "sqlite").length;
   if (applied.length === known) return;
   throw new StoreError(
     `${path} has schema ${applied.at(-1) ?? 0}, and this Weir has ${known}: bring it up to date ` +
@@ -91,6 +97,7 @@ async function copyAll(source: SqliteEngine, { from, to, onTable }: CopyOrder): 
     await assertEmpty(target, tables, url.label);
     // The one row that a migration makes.
     await target.run("DELETE FROM counters");
+    await ensurePartitions(target, await listMonths(source));
     for (const table of tables) {
       const read = await copyTable(source, target, table);
       assertSame(read, await digestTable(target, table));
@@ -108,6 +115,22 @@ async function copyAll(source: SqliteEngine, { from, to, onTable }: CopyOrder): 
     // Without COMMIT this undoes everything.
     await client.end();
   }
+}
+
+/** The months that the source has requests or labels of. */
+async function listMonths(source: SqlSession): Promise<readonly Month[]> {
+  const months = new Map<string, Month>();
+  for (const table of partitionedTables) {
+    for (let after = Number.MIN_SAFE_INTEGER; ; ) {
+      const next = `SELECT MIN(start_ms) AS ms FROM ${table} WHERE start_ms >= $1`;
+      const [row] = await source.rows(next, [after]);
+      if (row === undefined || row.ms === null) break;
+      const month = findMonth(readInteger(row, "ms"));
+      months.set(month.name, month);
+      after = month.endMs;
+    }
+  }
+  return [...months.values()];
 }
 
 /** Differs when something was written in between. */

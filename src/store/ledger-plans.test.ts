@@ -36,7 +36,7 @@ describe("plans of the ledger's queries", () => {
   };
 
   beforeAll(async () => {
-    const migrations = loadMigrations(new URL("./migrations/", import.meta.url));
+    const migrations = loadMigrations(new URL("./migrations/", import.meta.url), "sqlite");
     while ((await applyNextMigration(engine, { migrations, atMs: 0 })) !== undefined);
   });
   afterAll(() => {

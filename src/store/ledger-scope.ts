@@ -31,7 +31,7 @@ export function writeScope(scope: LedgerScope, bindings: Bindings): ScopeText {
   const conditions = ["1 = 1"];
   if (first !== undefined) {
     conditions.push(
-      "r.request_id = l.request_id",
+      "r.request_id = l.request_id AND r.start_ms = l.start_ms",
       `l.label_key = ${bindings.bind(first[0])} AND l.label_value = ${bindings.bind(first[1])}`,
     );
   }
@@ -42,7 +42,7 @@ export function writeScope(scope: LedgerScope, bindings: Bindings): ScopeText {
   for (const [key, value] of others) {
     conditions.push(
       "EXISTS (SELECT 1 FROM request_labels o WHERE o.request_id = r.request_id " +
-        `AND o.label_key = ${bindings.bind(key)} AND o.label_value = ${bindings.bind(value)})`,
+        `AND o.start_ms = r.start_ms AND o.label_key = ${bindings.bind(key)} AND o.label_value = ${bindings.bind(value)})`,
     );
   }
   if (scope.onlyErrors) conditions.push("r.error_reason <> ''");

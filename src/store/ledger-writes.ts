@@ -1,6 +1,7 @@
 import type { LedgerRow } from "./ledger-rows.ts";
 import { requestColumns } from "./ledger-rows.ts";
 import type { SqlSession, SqlValue } from "./sql-session.ts";
+import { addToRollups } from "./usage-rollup.ts";
 
 /**
  * Appends rows; one whose `request_id` is there already is left out, labels and all. Returns how
@@ -18,20 +19,22 @@ export async function appendRows(
   );
   const labels: SqlValue[][] = [];
   const lastUsed = new Map<string, number>();
-  let added = 0;
+  const added: LedgerRow[] = [];
   for (const [index, row] of rows.entries()) {
     if (changed[index] !== 1) continue;
-    added += 1;
+    added.push(row);
     for (const [key, value] of row.labels) labels.push([row.requestId, key, value, row.startMs]);
     if (row.startMs > (lastUsed.get(row.key) ?? -1)) lastUsed.set(row.key, row.startMs);
   }
   await session.runEach(insertLabel, labels);
   await session.runEach(touchKey, [...lastUsed].sort(byKey));
-  return added;
+  await addToRollups(session, added);
+  return added.length;
 }
 
 /**
  * Deletes the oldest rows that began before a time, at most `limit` of them; how many there were.
+ * The sums of their hours and days stay.
  */
 export async function pruneRows(
   session: SqlSession,

@@ -64,10 +64,24 @@ describe("migrations", () => {
     await expect((await open()).migrate()).rejects.toThrow(/schema 2.*no newer one than 1/);
   });
 
+  it("take an engine's own way of a step, and leave those of others", () => {
+    write("0002-two.sql", "SELECT 1;");
+    write("0002-two.postgres.sql", "SELECT 2;");
+    const texts = (engine: "sqlite" | "postgres") =>
+      loadMigrations(folder(), engine).map(({ name, sql }) => [name, sql]);
+    expect(texts("sqlite")[1]).toEqual(["two", "SELECT 1;"]);
+    expect(texts("postgres")[1]).toEqual(["two", "SELECT 2;"]);
+  });
+
+  it("that only one engine has are refused: the numbers must mean the same", () => {
+    write("0002-two.postgres.sql", "SELECT 2;");
+    expect(() => loadMigrations(folder(), "postgres")).toThrow(/0002-two\.sql/);
+  });
+
   for (const file of ["0003-gap.sql", "0001-twice.sql", "2-short.sql", "0002_under.sql"]) {
     it(`are numbered without gaps, by name: ${file} is refused`, () => {
       write(file, "SELECT 1;");
-      expect(() => loadMigrations(folder())).toThrow(StoreError);
+      expect(() => loadMigrations(folder(), "sqlite")).toThrow(StoreError);
     });
   }
 });

@@ -19,13 +19,18 @@ export interface MigrationInput {
 }
 
 /**
- * Reads `0001-name.sql`, `0002-…` of a folder, in order. Throws StoreError when a number is missing
- * or twice there.
+ * Reads `0001-name.sql`, `0002-…` of a folder, in order. Where an engine goes about a step in its
+ * own way, `0002-name.ENGINE.sql` stands for it. Throws StoreError when a number is missing or
+ * twice there.
  */
-export function loadMigrations(folder: URL): readonly Migration[] {
-  const files = readdirSync(folder).filter((file) => file.endsWith(".sql"));
-  return files.sort().map((file, index) => {
-    const match = /^(\d{4})-([a-z0-9-]+)\.sql$/.exec(file);
+export function loadMigrations(folder: URL, engine: "sqlite" | "postgres"): readonly Migration[] {
+  const all = readdirSync(folder).filter((file) => file.endsWith(".sql"));
+  const own = new Set(all.filter((file) => file.endsWith(`.${engine}.sql`)));
+  const files = all.filter((file) => !/\.[a-z]+\.sql$/.test(file));
+  const migrations = files.sort().map((each, index) => {
+    const special = each.replace(/sql$/, `${engine}.sql`);
+    const file = own.delete(special) ? special : each;
+    const match = /^(\d{4})-([a-z0-9-]+)\.(?:[a-z]+\.)?sql$/.exec(file);
     const version = Number(match?.[1]);
     if (version !== index + 1) {
       throw new StoreError(
@@ -37,6 +42,11 @@ export function loadMigrations(folder: URL): readonly Migration[] {
     const sha256 = createHash("sha256").update(sql).digest("hex");
     return { version, name: match?.[2] ?? "", sql, sha256 };
   });
+  for (const special of own) {
+    const each = special.replace(`.${engine}.sql`, ".sql");
+    throw new StoreError(`${special} stands for ${each}, which is not there. Install Weir anew.`);
+  }
+  return migrations;
 }
 
 /**

@@ -1,9 +1,11 @@
+import type { RequestRecord } from "../../gen/weir/admin/v1/record_pb.ts";
 import type { Clock } from "../mesh/clock.ts";
 import { systemClock } from "../mesh/clock.ts";
 import { loadMigrations } from "./migrations.ts";
 import type { StoreLimits } from "./postgres-backend.ts";
 import { PostgresBackend } from "./postgres-backend.ts";
 import { PostgresNotices } from "./postgres-notices.ts";
+import { dropPartitions, ensurePartitions, findMonth, type Month } from "./postgres-partitions.ts";
 import type { PostgresUrl } from "./postgres-url.ts";
 import { parsePostgresUrl } from "./postgres-url.ts";
 import { readText } from "./sql-session.ts";
@@ -57,6 +59,9 @@ const defaultLimits: StoreLimits = {
 export class PostgresStore extends SqlStore {
   readonly #backend: PostgresBackend;
   readonly #notices: PostgresNotices;
+  readonly #clock: Clock;
+  /** Months that are known to have their partitions. */
+  readonly #months = new Set<string>();
   /** Where it is, for people. */
   readonly label: string;
 
@@ -72,10 +77,39 @@ export class PostgresStore extends SqlStore {
       readonly migrations: URL | undefined;
     },
   ) {
-    super({ backend, migrations: loadMigrations(migrations), clock });
+    super({ backend, migrations: loadMigrations(migrations, "postgres"), clock });
     this.#backend = backend;
     this.#notices = new PostgresNotices(url, clock);
+    this.#clock = clock;
     this.label = url.label;
+  }
+
+  /** Makes the months of the records first; the one that comes next is made in time, too. */
+  override async appendRecords(records: readonly RequestRecord[]): Promise<void> {
+    const months = new Map<string, Month>();
+    const add = (ms: number) => {
+      const month = findMonth(ms);
+      if (!this.#months.has(month.name)) months.set(month.name, month);
+    };
+    for (const { startTime } of records) add(Number(startTime?.seconds ?? 0n) * 1000);
+    if (records.length > 0) add(this.#clock.wallMs() + AHEAD_MS);
+    if (months.size > 0) {
+      await this.#backend.transact("migrate", (session) =>
+        ensurePartitions(session, [...months.values()]),
+      );
+      for (const { name, endMs } of months.values()) {
+        if (endMs > this.#clock.wallMs() - KEPT_MS) this.#months.add(name);
+      }
+    }
+    await super.appendRecords(records);
+  }
+
+  /**
+   * Months that ended before are dropped at once; what is older in the month itself, row by row.
+   */
+  override async expireRecords(beforeMs: number): Promise<number> {
+    await this.#backend.transact("migrate", (session) => dropPartitions(session, beforeMs));
+    return super.expireRecords(beforeMs);
   }
 
   onCommit(listener: () => void): () => void {
@@ -91,6 +125,12 @@ export class PostgresStore extends SqlStore {
     await Promise.all([this.#notices.close(), this.#backend.close()]);
   }
 }
+
+/** How long before its beginning a month is made. */
+const AHEAD_MS = 3 * 86_400_000;
+
+/** Older months are looked for each time: another process may have dropped them meanwhile. */
+const KEPT_MS = 31 * 86_400_000;
 
 /** `fsync` off means that the server may lose what it has confirmed. */
 export type ServerSetting = "server_encoding" | "server_version" | "fsync";

@@ -150,14 +150,17 @@ export class SqlStore implements Store {
     return new Map(await this.#backend.run("lastUsed", keys));
   }
 
-  /**
-   * Deletes the oldest records that began before a time, at most `limit`; how many there were.
-   * Totals go with them.
-   */
-  pruneRecords(beforeMs: number, limit: number): Promise<number> {
-    return this.#backend.run("prune", { beforeMs, limit });
+  async expireRecords(beforeMs: number): Promise<number> {
+    for (let deleted = 0; ; ) {
+      const some = await this.#backend.run("prune", { beforeMs, limit: PRUNED_A_TIME });
+      deleted += some;
+      if (some < PRUNED_A_TIME) return deleted;
+    }
   }
 }
+
+/** Few enough that those who append meanwhile do not wait long. */
+const PRUNED_A_TIME = 1_000;
 
 const DECODES_A_TURN = 500;
 

@@ -38,7 +38,10 @@ export class SqliteStore extends SqlStore {
   constructor(backend: SqliteBackend, options: SqliteStoreOptions) {
     super({
       backend,
-      migrations: loadMigrations(options.migrations ?? new URL("./migrations/", import.meta.url)),
+      migrations: loadMigrations(
+        options.migrations ?? new URL("./migrations/", import.meta.url),
+        "sqlite",
+      ),
       clock: options.clock ?? systemClock,
     });
     this.#backend = backend;

@@ -144,6 +144,11 @@ export interface LedgerStore {
   recentRecords(filter: LedgerFilter, limit: number): Promise<readonly RequestRecord[]>;
   /** Sums by group; reads beside writes and never holds them up. */
   queryUsage(query: UsageQuery): Promise<readonly UsageRow[]>;
+  /**
+   * Deletes the records of requests that began before a time; how many it deleted one by one. The
+   * sums of their hours and days stay.
+   */
+  expireRecords(beforeMs: number): Promise<number>;
   /** When each of these keys was last accounted, in milliseconds since 1970. */
   lastUsed(keys: readonly string[]): Promise<ReadonlyMap<string, number>>;
 }

@@ -5,7 +5,8 @@ import type { SqlRow } from "./sql-session.ts";
 import { readInteger, readText } from "./sql-session.ts";
 import type { UsageQuery } from "./store.ts";
 import { StoreError } from "./store.ts";
-import type { UsageColumn, UsageInput, UsageStep, usageSums } from "./usage-query.ts";
+import type { UsageColumn, UsageInput, UsageStep } from "./usage-query.ts";
+import type { rollupSums } from "./usage-rollup.ts";
 
 /** Throws StoreError when a dimension or a step is none. */
 export function encodeUsageQuery(query: UsageQuery): UsageInput {
@@ -45,7 +46,7 @@ export function decodeUsageRow(row: SqlRow, columns: readonly UsageColumn[]): Us
 }
 
 function decodeTotals(row: SqlRow): UsageTotals {
-  const sum = (name: keyof typeof usageSums) => BigInt(readText(row, name));
+  const sum = (name: keyof typeof rollupSums) => BigInt(readText(row, name));
   return {
     $typeName: "weir.admin.v1.UsageTotals",
     requests: sum("requests"),

@@ -2,6 +2,9 @@ import type { LedgerScope } from "./ledger-scope.ts";
 import { writeScope } from "./ledger-scope.ts";
 import type { SqlRow, SqlSession } from "./sql-session.ts";
 import { Bindings, readInteger } from "./sql-session.ts";
+import { rollupGroups, rollupSums, rollupTables } from "./usage-rollup.ts";
+import type { UsageSegment } from "./usage-segments.ts";
+import { cutSpan } from "./usage-segments.ts";
 
 /** What to group by, and how the answer names it. */
 export type UsageColumn = "team" | "key" | "user" | "model" | "provider" | "label" | "time";
@@ -19,33 +22,28 @@ export interface UsageInput {
 }
 
 /**
- * Sums by group: the columns by their names, and each of `usageSums` as decimal text, exact beyond
- * 2^53.
+ * Sums by group: the columns by their names, and each of `rollupSums` as decimal text, exact beyond
+ * 2^53. What hours and days can answer is read from their sums; labels, errors alone and minutes
+ * from the requests themselves.
  */
 export async function sumUsage(session: SqlSession, input: UsageInput): Promise<readonly SqlRow[]> {
   const bindings = new Bindings();
-  const byTime = input.columns.includes("time");
-  const byMonth = byTime && input.step === "month";
-  const months = byMonth ? await listMonths(session, input.scope) : [];
+  const byMonth = input.columns.includes("time") && input.step === "month";
+  const months = byMonth ? await listMonths(session, input) : [];
   if (byMonth && months.length === 0) return [];
 
   const groups = input.columns.map((column) => `${groupText(column, input.step)} AS g_${column}`);
-  const sums = Object.entries(usageSums).map(
-    ([name, text]) => `CAST(COALESCE(${text}, 0) AS TEXT) AS ${name}`,
+  const source = writeSource(input, bindings);
+  const sums = Object.entries(source.sums).map(
+    ([name, text]) => `CAST(COALESCE(SUM(${text}), 0) AS TEXT) AS ${name}`,
   );
-  const label = input.columns.includes("label")
-    ? "LEFT JOIN request_labels g ON g.request_id = r.request_id " +
-      `AND g.label_key = ${bindings.bind(input.label)}`
-    : "";
-  const { from, where, time } = writeScope(input.scope, bindings);
   const parts = [
     byMonth ? `WITH months (begin_ms, end_ms) AS (VALUES ${months.join(", ")})` : "",
     `SELECT ${[...groups, ...sums].join(", ")}`,
     // The months come first, so that each is a range of the index on time.
-    byMonth ? `FROM months CROSS JOIN ${from}` : `FROM ${from}`,
-    label,
-    `WHERE ${where}`,
-    byMonth ? `AND ${time} >= months.begin_ms AND ${time} < months.end_ms` : "",
+    byMonth ? `FROM months CROSS JOIN ${source.from}` : `FROM ${source.from}`,
+    `WHERE ${source.where}`,
+    byMonth ? `AND ${source.time} >= months.begin_ms AND ${source.time} < months.end_ms` : "",
     groups.length > 0 ? `GROUP BY ${groups.map((_, index) => index + 1).join(", ")}` : "",
     `ORDER BY ${orderText(input.columns)}`,
     `LIMIT ${bindings.bind(input.limit)} OFFSET ${bindings.bind(input.offset)}`,
@@ -53,21 +51,77 @@ export async function sumUsage(session: SqlSession, input: UsageInput): Promise<
   return session.rows(parts.join(" "), bindings.values);
 }
 
-/** Every sum of an answer, and how it is made. */
-export const usageSums = {
-  requests: "COUNT(*)",
-  errors: "SUM(CASE WHEN r.error_reason <> '' THEN 1 ELSE 0 END)",
-  input_tokens: "SUM(r.input_tokens)",
-  cache_read_tokens: "SUM(r.cache_read_tokens)",
-  cache_write_tokens: "SUM(r.cache_write_tokens + r.cache_write_1h_tokens)",
-  input_audio_tokens: "SUM(r.input_audio_tokens)",
-  output_tokens: "SUM(r.output_tokens)",
-  reasoning_tokens: "SUM(r.reasoning_tokens)",
-  output_audio_tokens: "SUM(r.output_audio_tokens)",
-  cost_nano_usd: "SUM(r.cost_nano_usd)",
-  unpriced_requests: "SUM(CASE WHEN r.cost_known = 0 THEN 1 ELSE 0 END)",
-  latency_us: "SUM(r.latency_us)",
-} as const;
+/** Where a question's rows come from: each a request, or the sum of several. */
+interface UsageSource {
+  readonly from: string;
+  readonly where: string;
+  readonly time: string;
+  /** What to add up, by name. */
+  readonly sums: Readonly<Record<keyof typeof rollupSums, string>>;
+}
+
+/** What the sums of hours and days do not know. */
+function needsRequests({ scope, columns, step }: UsageInput): boolean {
+  if (scope.labels.length > 0 || scope.onlyErrors || columns.includes("label")) return true;
+  return columns.includes("time") && step === "minute";
+}
+
+function writeSource(input: UsageInput, bindings: Bindings): UsageSource {
+  if (needsRequests(input)) {
+    const label = input.columns.includes("label")
+      ? " LEFT JOIN request_labels g ON g.request_id = r.request_id " +
+        `AND g.start_ms = r.start_ms AND g.label_key = ${bindings.bind(input.label)}`
+      : "";
+    const { from, where, time } = writeScope(input.scope, bindings);
+    return { from: `${from}${label}`, where, time, sums: rollupSums };
+  }
+  const { scope, columns, step } = input;
+  const segments = cutSpan(scope, columns.includes("time") && step === "hour" ? "hour" : "day");
+  const selects = segments.map((segment) => writeSegment(scope, segment, bindings));
+  if (selects.length === 0) {
+    selects.push(writeSegment(scope, { table: "requests", startMs: 0, endMs: 0 }, bindings));
+  }
+  return {
+    from: `(${selects.join(" UNION ALL ")}) r`,
+    where: "1 = 1",
+    time: "r.start_ms",
+    sums: columnsOfSums,
+  };
+}
+
+function writeSegment(scope: LedgerScope, segment: UsageSegment, bindings: Bindings): string {
+  const { table } = segment;
+  const { where } = writeScope({ ...scope, ...writeBounds(segment) }, bindings);
+  const sums = Object.entries(table === "requests" ? rollupSums : columnsOfSums);
+  const columns = [
+    ...["start_ms", ...rollupGroups].map((column) => `r.${column}`),
+    ...sums.map(([name, text]) => `${text} AS ${name}`),
+  ];
+  return `SELECT ${columns.join(", ")} FROM ${table} r WHERE ${where}`;
+}
+
+function writeBounds({ startMs, endMs }: UsageSegment): Pick<LedgerScope, "startMs" | "endMs"> {
+  return {
+    startMs: Number.isFinite(startMs) ? startMs : undefined,
+    endMs: Number.isFinite(endMs) ? endMs : undefined,
+  };
+}
+
+/** The sums of a row that is a sum already. */
+const columnsOfSums: UsageSource["sums"] = {
+  requests: "r.requests",
+  errors: "r.errors",
+  input_tokens: "r.input_tokens",
+  cache_read_tokens: "r.cache_read_tokens",
+  cache_write_tokens: "r.cache_write_tokens",
+  input_audio_tokens: "r.input_audio_tokens",
+  output_tokens: "r.output_tokens",
+  reasoning_tokens: "r.reasoning_tokens",
+  output_audio_tokens: "r.output_audio_tokens",
+  cost_nano_usd: "r.cost_nano_usd",
+  unpriced_requests: "r.unpriced_requests",
+  latency_us: "r.latency_us",
+};
 
 const stepMs = { minute: 60_000, hour: 3_600_000, day: 86_400_000 } as const;
 
@@ -109,12 +163,10 @@ function orderText(columns: readonly UsageColumn[]): string {
  * The months that a scope reaches over, as rows of VALUES. A month is no fixed number of
  * milliseconds, and each engine has other functions for it; its bounds are worked out here instead.
  */
-async function listMonths(session: SqlSession, scope: LedgerScope): Promise<readonly string[]> {
-  const bounds = [
-    await findBound(session, scope, "ASC"),
-    await findBound(session, scope, "DESC"),
-  ] as const;
-  const [first, last] = bounds;
+async function listMonths(session: SqlSession, input: UsageInput): Promise<readonly string[]> {
+  const table = needsRequests(input) ? "requests" : "usage_days";
+  const first = await findBound(session, input.scope, { table, order: "ASC" });
+  const last = await findBound(session, input.scope, { table, order: "DESC" });
   if (first === undefined || last === undefined) return [];
   const months: string[] = [];
   const begin = new Date(first);
@@ -133,20 +185,26 @@ async function listMonths(session: SqlSession, scope: LedgerScope): Promise<read
   return months;
 }
 
+interface Bound {
+  readonly table: "requests" | "usage_days";
+  readonly order: "ASC" | "DESC";
+}
+
 /**
  * The first or the last time within the bounds of a scope: one step on the index, whatever else the
- * scope asks.
+ * scope asks. A day is within them when any of it is.
  */
 async function findBound(
   session: SqlSession,
-  scope: LedgerScope,
-  order: "ASC" | "DESC",
+  { startMs, endMs }: LedgerScope,
+  { table, order }: Bound,
 ): Promise<number | undefined> {
   const bindings = new Bindings();
-  const { startMs, endMs } = scope;
-  const { where } = writeScope({ ...everything, startMs, endMs }, bindings);
+  const stepMs = table === "requests" ? 1 : rollupTables[table];
+  const first = startMs === undefined ? undefined : Math.floor(startMs / stepMs) * stepMs;
+  const { where } = writeScope({ ...everything, startMs: first, endMs }, bindings);
   const [row] = await session.rows(
-    `SELECT r.start_ms FROM requests r WHERE ${where}
+    `SELECT r.start_ms FROM ${table} r WHERE ${where}
      ORDER BY r.start_ms ${order} LIMIT 1`,
     bindings.values,
   );

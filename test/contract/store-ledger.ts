@@ -6,6 +6,38 @@ import { createRecordAt, everything } from "./store-material.ts";
 import { useStore } from "./use-store.ts";
 
 export function describeLedger(createFixture: () => Promise<StoreFixture>): void {
+  describe("expireRecords()", () => {
+    const store = useStore(createFixture);
+
+    it("deletes old records with their labels, and keeps the sums of their days", async () => {
+      const month = (at: string) => Date.parse(`${at}-15T12:00:00Z`);
+      const team = "teams/expiry";
+      const times = [month("2024-01"), month("2024-02"), month("2024-03"), month("2024-03") + 1];
+      const labels = { app: "x" };
+      await store().appendRecords(
+        times.map((ms, n) => createRecordAt(`expire-${n}`, ms, { team, labels })),
+      );
+      await store().expireRecords(month("2024-03") + 1);
+      await store().expireRecords(month("2024-03") + 1);
+      const filter = { ...everything, teams: [team] };
+      const left = await store().recentRecords({ ...filter, labels }, 10);
+      expect(left.map((record) => record.requestId)).toEqual(["expire-3"]);
+      expect(await store().getRecord("expire-0")).toBeUndefined();
+      const [sum] = await store().queryUsage({
+        filter,
+        groupBy: [],
+        label: "",
+        timeBucket: 0,
+        offset: 0,
+        limit: 1,
+      });
+      expect(sum?.totals?.requests).toBe(4n);
+      // A proxy that was away brings a request of a month that is gone.
+      await store().appendRecords([createRecordAt("expire-late", month("2024-01"), { team })]);
+      expect(await store().getRecord("expire-late")).toBeDefined();
+    });
+  });
+
   describe("appendRecords()", () => {
     const store = useStore(createFixture);
 

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { RequestRecord } from "../../gen/weir/admin/v1/record_pb.ts";
 import type { UsageRow } from "../../gen/weir/admin/v1/usage_service_pb.ts";
 import { TimeBucket, UsageDimension } from "../../gen/weir/admin/v1/usage_service_pb.ts";
+import { createTimestamp } from "../../src/mesh/record.ts";
 import type { UsageQuery } from "../../src/store/store.ts";
 import type { StoreFixture } from "./store-contract.ts";
 import { createRecordAt, everything } from "./store-material.ts";
@@ -169,8 +170,9 @@ export function describeUsage(createFixture: () => Promise<StoreFixture>): void 
         fc.asyncProperty(
           fc.array(arbitraryFacts, { maxLength: 30 }),
           fc.subarray(allDimensions),
-          fc.constantFrom(TimeBucket.MINUTE, TimeBucket.DAY, TimeBucket.MONTH),
-          async (facts, groupBy, timeBucket) => {
+          fc.constantFrom(TimeBucket.MINUTE, TimeBucket.HOUR, TimeBucket.DAY, TimeBucket.MONTH),
+          fc.record({ begin: arbitraryBound, end: arbitraryBound }),
+          async (facts, groupBy, timeBucket, { begin, end }) => {
             run += 1;
             // Every run has a provider of its own, to be told from the others by.
             const provider = `providers/run${run}`;
@@ -185,11 +187,16 @@ export function describeUsage(createFixture: () => Promise<StoreFixture>): void 
               store().appendRecords(records.slice(0, 10)),
               store().appendRecords(records.slice(5)),
             ]);
-            const filter = { ...everything, providers: [provider] };
+            const filter = {
+              ...everything,
+              providers: [provider],
+              ...(begin === undefined ? {} : { startTime: createTimestamp(begin) }),
+              ...(end === undefined ? {} : { endTime: createTimestamp(end) }),
+            };
             const query = createQuery({ filter, groupBy, label: "app", timeBucket });
             const rows = await store().queryUsage(query);
             const found = new Map(rows.map((row) => [describeGroup(row), describeSums(row)]));
-            expect(found).toEqual(sumByHand(records, query));
+            expect(found).toEqual(sumByHand(records.filter(within(begin, end)), query));
           },
         ),
         { numRuns: 60, endOnFailure: true },
@@ -207,6 +214,24 @@ const allDimensions = [
   UsageDimension.LABEL,
   UsageDimension.TIME,
 ];
+
+/** Anywhere, and often where hours or days begin: there the sums of these take over. */
+const arbitraryBound = fc.option(
+  fc
+    .tuple(
+      fc.integer({ min: 1_700_000_000_000, max: 1_710_000_000_000 }),
+      fc.constantFrom(1, 3_600_000, 86_400_000),
+    )
+    .map(([ms, stepMs]) => Math.floor(ms / stepMs) * stepMs),
+  { nil: undefined },
+);
+
+function within(begin = 0, end = Number.POSITIVE_INFINITY): (record: RequestRecord) => boolean {
+  return ({ startTime }) => {
+    const ms = Number(startTime?.seconds ?? 0n) * 1000 + (startTime?.nanos ?? 0) / 1e6;
+    return ms >= begin && ms < end;
+  };
+}
 
 const arbitraryFacts = fc.record({
   startMs: fc.integer({ min: 1_700_000_000_000, max: 1_710_000_000_000 }),
@@ -276,6 +301,7 @@ function sumByHand(records: readonly RequestRecord[], query: UsageQuery): Map<st
 function bucketStart(record: RequestRecord, bucket: TimeBucket): number {
   const time = new Date(Number(record.startTime?.seconds ?? 0n) * 1000);
   if (bucket === TimeBucket.MINUTE) return time.setUTCSeconds(0, 0);
+  if (bucket === TimeBucket.HOUR) return time.setUTCMinutes(0, 0, 0);
   if (bucket === TimeBucket.MONTH) time.setUTCDate(1);
   return time.setUTCHours(0, 0, 0, 0);
 }
