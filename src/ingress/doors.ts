@@ -5,6 +5,7 @@ import type { RestDoor } from "./rest/door.ts";
 import type { AdminRelay } from "./rpc/admin-relay.ts";
 import { createConnectDoor, type RpcRequest, type RpcResponse } from "./rpc/connect-door.ts";
 import { answerCors } from "./rpc/cors.ts";
+import { createConnectUnary } from "./rpc/hot/connect-unary.ts";
 import { createHotDoor } from "./rpc/hot/hot-door.ts";
 import type { RpcHouse } from "./rpc/rpc-house.ts";
 
@@ -27,8 +28,9 @@ export interface DoorOptions {
 /** Leads each request to its door, by path and content type. */
 export function createDoors(options: DoorOptions): Doors {
   const { house, rest, adminRelay } = options;
-  const connect = createConnectDoor(house);
-  const hot = options.hotDoor === false ? undefined : createHotDoor(house);
+  const isHot = options.hotDoor !== false;
+  const connect = createConnectDoor(house, isHot ? createConnectUnary(house) : undefined);
+  const hot = isHot ? createHotDoor(house) : undefined;
   const origins = new Set(options.corsOrigins);
 
   const rpc = (request: RpcRequest, response: RpcResponse) => {

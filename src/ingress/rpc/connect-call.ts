@@ -8,6 +8,7 @@ import { readCredential } from "../rest/arrival.ts";
 import { createAnswerHeaders } from "./answer-headers.ts";
 import { createConnectError } from "./mesh-to-status.ts";
 import { mapRefusal } from "./refusal.ts";
+import { retryAfterSeconds } from "./retry-after.ts";
 import type { RpcHouse } from "./rpc-house.ts";
 
 /** One RPC as connect-node hands it over, in the terms of the house. `close()` it in any case. */
@@ -57,10 +58,9 @@ export class ConnectCall {
       this.#house.refused(error.reason);
     }
     this.describe(this.call.trail.decision, undefined);
-    const { http } = error.row;
-    if (this.call.door === "connect" && (http === 429 || http === 503)) {
-      const waitMs = error.details.retryAfterMs ?? RETRY_AFTER_DEFAULT_MS;
-      this.#context.responseHeader.set("retry-after", String(Math.ceil(waitMs / 1000)));
+    const seconds = retryAfterSeconds(error);
+    if (this.call.door === "connect" && seconds !== undefined) {
+      this.#context.responseHeader.set("retry-after", String(seconds));
     }
     return createConnectError(error, this.call.requestId);
   }
@@ -69,8 +69,6 @@ export class ConnectCall {
     this.#context.signal.removeEventListener("abort", this.#aborted);
   }
 }
-
-const RETRY_AFTER_DEFAULT_MS = 1000;
 
 function mapDoor(context: HandlerContext): DoorName {
   const name = context.protocolName;

@@ -16,6 +16,7 @@ import { createId } from "../../mesh/random.ts";
 import { createChatService } from "./chat-service.ts";
 import { createEmbedService } from "./embed-service.ts";
 import { createHealthService } from "./health.ts";
+import type { ConnectUnary } from "./hot/connect-unary.ts";
 import { MESSAGE_BYTES_MAX, READ_TIMEOUT_MS } from "./limits.ts";
 import { createModelService } from "./model-service.ts";
 import { addReflection, servedServices } from "./reflection-service.ts";
@@ -30,9 +31,10 @@ export type ConnectDoor = (request: RpcRequest, response: RpcResponse) => void;
 
 /**
  * Every service of the proxy over gRPC, gRPC-Web and Connect, on HTTP/1.1 and HTTP/2, by connect-
- * node. What it does with the methods of the hot door is the reference for that one.
+ * node. What it does with the methods of the hot door, and of `hot` when that is given, is the
+ * reference for those.
  */
-export function createConnectDoor(house: RpcHouse): ConnectDoor {
+export function createConnectDoor(house: RpcHouse, hot?: ConnectUnary): ConnectDoor {
   const handlers = createHandlers(house);
   return (request, response) => {
     const handler = handlers.get(readPath(request));
@@ -40,11 +42,13 @@ export function createConnectDoor(house: RpcHouse): ConnectDoor {
       refuse(house, request, response, createUnknownError(readPath(request)));
       return;
     }
+    const giveBack = (body: Buffer) => void serve(house, handler, { request, response, body });
+    if (hot?.serve(request, response, giveBack) === true) return;
     const { methodKind } = handler.method;
     if (methodKind === "unary" || methodKind === "server_streaming") {
       limitReading(house, request, response);
     }
-    void serve(house, handler, request, response);
+    void serve(house, handler, { request, response });
   };
 }
 
@@ -66,15 +70,20 @@ function createHandlers(house: RpcHouse): ReadonlyMap<string, UniversalHandler> 
   return new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
 }
 
-async function serve(
-  house: RpcHouse,
-  handler: UniversalHandler,
-  request: RpcRequest,
-  response: RpcResponse,
-): Promise<void> {
+interface Asked {
+  readonly request: RpcRequest;
+  readonly response: RpcResponse;
+  /** The request's body, when it was read already. */
+  readonly body?: Buffer;
+}
+
+async function serve(house: RpcHouse, handler: UniversalHandler, asked: Asked): Promise<void> {
+  const { request, response, body } = asked;
   try {
-    const asked = universalRequestFromNodeRequest(request, response, undefined, undefined);
-    const answer = await handler(asked);
+    const given = body === undefined ? undefined : {};
+    const universal = universalRequestFromNodeRequest(request, response, given, undefined);
+    const whole = body === undefined ? universal : { ...universal, body: listOnce(body) };
+    const answer = await handler(whole);
     const header = new Headers(answer.header);
     // What connect-node refuses by itself, such as a message that does not parse, has no call of
     // ours.
@@ -85,6 +94,11 @@ async function serve(
     if (response.headersSent) response.destroy();
     else refuse(house, request, response, mapFault(thrown));
   }
+}
+
+/** What was read of a request already, as connect-node reads one. */
+async function* listOnce(body: Buffer): AsyncGenerator<Uint8Array> {
+  yield body;
 }
 
 function mapFault(thrown: unknown): MeshError {

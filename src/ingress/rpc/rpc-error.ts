@@ -1,6 +1,7 @@
 import { errorToJson } from "@connectrpc/connect/protocol-connect";
 import type { MeshError } from "../../mesh/errors.ts";
 import { createConnectError, createStatusTrailers } from "./mesh-to-status.ts";
+import { retryAfterSeconds } from "./retry-after.ts";
 
 /** A whole response that tells an error in the protocol of its request. */
 export interface RpcErrorAnswer {
@@ -40,11 +41,9 @@ export function createRpcErrorAnswer(
     "content-length": String(body.length),
     "x-request-id": requestId,
   };
-  const { http } = error.row;
-  if (http === 429 || http === 503) {
-    headers["retry-after"] = String(Math.ceil((error.details.retryAfterMs ?? 1000) / 1000));
-  }
-  return { status: http, headers, body };
+  const seconds = retryAfterSeconds(error);
+  if (seconds !== undefined) headers["retry-after"] = String(seconds);
+  return { status: error.row.http, headers, body };
 }
 
 /** A response of node:http or of node:http2's compatible form. */

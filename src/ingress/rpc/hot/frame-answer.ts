@@ -1,5 +1,5 @@
 import { type DescMessage, type MessageShape, toBinary } from "@bufbuild/protobuf";
-import type { Choice, ContentPart, Message } from "../../../../gen/weir/v1/chat_pb.ts";
+import type { Choice } from "../../../../gen/weir/v1/chat_pb.ts";
 import {
   type CreateChatResponse,
   CreateChatResponseSchema,
@@ -10,6 +10,7 @@ import {
   EmbedResponseSchema,
 } from "../../../../gen/weir/v1/embed_service_pb.ts";
 import { type BackWriter, backWriter } from "./back-writer.ts";
+import { putMessage } from "./encode-message.ts";
 import { putCost, putDecision, putFinish, putTime, putUsage } from "./encode-outcome.ts";
 
 // The tags are the number of the field times eight, plus 2 for what has a length before it and 0
@@ -25,19 +26,40 @@ export function frameVectors(answer: EmbedResponse): Buffer {
   return frame(EmbedResponseSchema, answer, putVectors);
 }
 
+/** An answer without framing. */
+export function encodeChatAnswer(answer: CreateChatResponse): Buffer {
+  write(CreateChatResponseSchema, answer, putChatAnswer);
+  return backWriter.copy();
+}
+
+/** Vectors without framing. */
+export function encodeVectors(answer: EmbedResponse): Buffer {
+  write(EmbedResponseSchema, answer, putVectors);
+  return backWriter.copy();
+}
+
+type Put<Desc extends DescMessage> = (writer: BackWriter, message: MessageShape<Desc>) => void;
+
 function frame<Desc extends DescMessage>(
   schema: Desc,
   message: MessageShape<Desc>,
-  put: (writer: BackWriter, message: MessageShape<Desc>) => void,
+  put: Put<Desc>,
 ): Buffer {
-  backWriter.begin();
-  put(backWriter, message);
-  if (backWriter.spoiled) {
-    backWriter.begin();
-    backWriter.bytes(toBinary(schema, message));
-  }
+  write(schema, message, put);
   backWriter.frame(0);
   return backWriter.copy();
+}
+
+function write<Desc extends DescMessage>(
+  schema: Desc,
+  message: MessageShape<Desc>,
+  put: Put<Desc>,
+): void {
+  backWriter.begin();
+  put(backWriter, message);
+  if (!backWriter.spoiled) return;
+  backWriter.begin();
+  backWriter.bytes(toBinary(schema, message));
 }
 
 function putChatAnswer(writer: BackWriter, answer: CreateChatResponse): void {
@@ -58,61 +80,9 @@ function putChoice(writer: BackWriter, choice: Choice | undefined): void {
   if ($unknown !== undefined || logprobs.length > 0 || refusalLogprobs.length > 0) writer.spoil();
   const { written } = writer;
   putFinish(writer, 0x1a, choice.finish);
-  putMessage(writer, choice.message);
+  putMessage(writer, 0x12, choice.message);
   writer.int32(0x08, choice.index);
   writer.message(0x12, written);
-}
-
-function putMessage(writer: BackWriter, message: Message | undefined): void {
-  if (message === undefined) return;
-  if (message.$unknown !== undefined) writer.spoil();
-  const { written } = writer;
-  writer.string(0x1a, message.name);
-  const { parts } = message;
-  for (let at = parts.length - 1; at >= 0; at--) putPart(writer, parts[at]);
-  writer.int32(0x08, message.role);
-  writer.message(0x12, written);
-}
-
-function putPart(writer: BackWriter, part: ContentPart | undefined): void {
-  if (part === undefined) return;
-  if (part.$unknown !== undefined || part.cacheBreakpoint !== undefined) writer.spoil();
-  const { written } = writer;
-  putContent(writer, part.part);
-  writer.message(0x12, written);
-}
-
-function putContent(writer: BackWriter, content: ContentPart["part"]): void {
-  if (content.case === undefined) return;
-  if (content.value.$unknown !== undefined) writer.spoil();
-  const { written } = writer;
-  switch (content.case) {
-    case "text":
-      if (content.value.citations.length > 0) writer.spoil();
-      writer.string(0x0a, content.value.text);
-      writer.message(0x0a, written);
-      break;
-    case "toolCall":
-      writer.string(0x2a, content.value.signature);
-      writer.bool(0x20, content.value.custom);
-      writer.string(0x1a, content.value.arguments);
-      writer.string(0x12, content.value.name);
-      writer.string(0x0a, content.value.id);
-      writer.message(0x2a, written);
-      break;
-    case "reasoning":
-      writer.string(0x1a, content.value.redacted);
-      writer.string(0x12, content.value.signature);
-      writer.string(0x0a, content.value.text);
-      writer.message(0x3a, written);
-      break;
-    case "refusal":
-      writer.string(0x0a, content.value.text);
-      writer.message(0x42, written);
-      break;
-    default:
-      writer.spoil();
-  }
 }
 
 function putVectors(writer: BackWriter, answer: EmbedResponse): void {
