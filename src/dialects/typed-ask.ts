@@ -1,6 +1,7 @@
 import type { Chat } from "../../gen/weir/v1/chat_pb.ts";
 import type { EmbedRequest } from "../../gen/weir/v1/embed_service_pb.ts";
 import type { ChatAsk, EmbedAsk } from "../mesh/ask.ts";
+import { boundChat } from "./typed-bounds.ts";
 
 /** A request of the typed door as an ask: the message is there already. */
 export function createChatAsk(chat: Chat, stream: boolean, bytes: number): ChatAsk {
@@ -17,6 +18,7 @@ export function createChatAsk(chat: Chat, stream: boolean, bytes: number): ChatA
     parameters: () => listChatParameters(chat),
     routing: () => chat.routing,
     chat: () => chat,
+    bounds: () => boundChat(chat),
   };
 }
 

@@ -40,7 +40,7 @@ export interface ChatAsk {
   /** The message, decoded once. Throws INVALID_REQUEST naming the field. */
   chat(): Chat;
   /** What bounds its cost beside its bytes; looked for only where a limit concerns the request. */
-  bounds?(): AskBounds;
+  bounds(): AskBounds;
 }
 
 /** What bounds the cost of a chat, as the caller wrote it. */

@@ -10,6 +10,7 @@ import {
 import type { ChatAsk } from "../../mesh/ask.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../mesh/json.ts";
 import { readRouting } from "../openai/read-routing.ts";
+import { boundBody } from "./bound-ask.ts";
 import {
   encodeJson,
   parseArray,
@@ -67,6 +68,7 @@ export function readCountAsk(body: JsonObject, bytes: number): ChatAsk {
     parameters: () => listParameters(body),
     routing: () => (body.provider == null ? undefined : read().routing),
     chat: read,
+    bounds: () => boundBody(body),
   };
 }
 

@@ -1,6 +1,7 @@
 import type { Chat } from "../../../gen/weir/v1/chat_pb.ts";
-import type { ChatAsk } from "../../mesh/ask.ts";
+import type { AskBounds, ChatAsk } from "../../mesh/ask.ts";
 import { isJsonObject, type JsonObject } from "../../mesh/json.ts";
+import { boundChatBody } from "./bound-ask.ts";
 import {
   type Field,
   isJsonArray,
@@ -63,6 +64,10 @@ class OpenAiChatAsk implements ChatAsk {
   chat(): Chat {
     this.#chat ??= readChat(this.wire, this);
     return this.#chat;
+  }
+
+  bounds(): AskBounds {
+    return boundChatBody(this.wire);
   }
 }
 
