@@ -1,3 +1,4 @@
+import { claimDeliveries, finishDelivery, listAlerts, raiseAlerts } from "./alert-operations.ts";
 import { commitResources } from "./commit-operation.ts";
 import { readLastUsed, readRecent, readRecord } from "./ledger-reads.ts";
 import { appendRows, pruneRows } from "./ledger-writes.ts";
@@ -12,6 +13,9 @@ import {
   readResourceAt,
   readRevision,
 } from "./policy-reads.ts";
+import { reportQuota } from "./quota-operation.ts";
+import { expireQuota, readQuotaStatus, readRecalled } from "./quota-status.ts";
+import { readSuspension, resumeQuota } from "./quota-suspension.ts";
 import type { SqlSession } from "./sql-session.ts";
 import { readText } from "./sql-session.ts";
 import { readStatus } from "./status-operation.ts";
@@ -27,6 +31,12 @@ export const operations = {
   commit: commitResources,
   append: appendRows,
   prune: pruneRows,
+  reportQuota,
+  resumeQuota,
+  expireQuota,
+  raiseAlerts,
+  claimDeliveries,
+  finishDelivery,
 
   revision: readRevision,
   readAll: readAllResources,
@@ -38,10 +48,14 @@ export const operations = {
   getAt: readResourceAt,
   record: readRecord,
   lastUsed: readLastUsed,
+  recalledQuota: readRecalled,
+  quotaSuspension: readSuspension,
+  listAlerts,
 
   recent: readRecent,
   usage: sumUsage,
   status: readStatus,
+  quotaStatus: readQuotaStatus,
 } as const;
 
 export type OperationName = keyof typeof operations;
@@ -72,6 +86,12 @@ export const operationLanes: Readonly<Record<OperationName, Lane>> = {
   commit: "write",
   append: "write",
   prune: "write",
+  reportQuota: "write",
+  resumeQuota: "write",
+  expireQuota: "write",
+  raiseAlerts: "write",
+  claimDeliveries: "write",
+  finishDelivery: "write",
   revision: "read",
   readAll: "read",
   get: "read",
@@ -82,9 +102,13 @@ export const operationLanes: Readonly<Record<OperationName, Lane>> = {
   getAt: "read",
   record: "read",
   lastUsed: "read",
+  recalledQuota: "read",
+  quotaSuspension: "read",
+  listAlerts: "read",
   recent: "scan",
   usage: "scan",
   status: "scan",
+  quotaStatus: "scan",
 };
 
 /** The identity of this installation; `proposed` when it has none yet. */

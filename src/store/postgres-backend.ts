@@ -209,9 +209,10 @@ const BEGIN_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 /** What may be done once more although nobody knows whether it was done: the same comes of it. */
 const repeatable: ReadonlySet<OperationName> = new Set<OperationName>([
-  ...(["migrate", "install", "append"] as const),
+  ...(["migrate", "install", "append", "raiseAlerts", "finishDelivery", "listAlerts"] as const),
   ...(["revision", "readAll", "get", "list", "findSecret", "changesSince", "history"] as const),
-  ...(["getAt", "record", "lastUsed", "status", "recent", "usage"] as const),
+  ...(["getAt", "record", "lastUsed", "status", "recent", "usage", "quotaStatus"] as const),
+  ...(["recalledQuota", "quotaSuspension"] as const),
 ]);
 
 /** The connection was lost, and the operation may be tried on another. */

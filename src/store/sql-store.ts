@@ -2,10 +2,22 @@ import type { RequestRecord } from "../../gen/weir/admin/v1/record_pb.ts";
 import type { UsageRow } from "../../gen/weir/admin/v1/usage_service_pb.ts";
 import type { Clock } from "../mesh/clock.ts";
 import { createId } from "../mesh/random.ts";
+import type {
+  Alert,
+  AlertPage,
+  AlertState,
+  ClaimInput,
+  Delivery,
+  FinishInput,
+  RaiseInput,
+} from "./alert-operations.ts";
 import type { EncodedWrite } from "./commit-operation.ts";
 import { decodeRecord, encodeRecord, encodeScope } from "./ledger-codec.ts";
 import type { Migration } from "./migrations.ts";
 import type { SqlBackend } from "./operations.ts";
+import type { QuotaReportInput, QuotaReportOutcome } from "./quota-report.ts";
+import type { QuotaBucketStatus, QuotaStatusQuery } from "./quota-status.ts";
+import type { QuotaSuspension } from "./quota-suspension.ts";
 import { decodeChange, decodeResource, encodeBody, listSecrets } from "./resource-codec.ts";
 import type { ResourceRow } from "./resource-rows.ts";
 import type { StoreStatus } from "./status-operation.ts";
@@ -148,6 +160,49 @@ export class SqlStore implements Store {
 
   async lastUsed(keys: readonly string[]): Promise<ReadonlyMap<string, number>> {
     return new Map(await this.#backend.run("lastUsed", keys));
+  }
+
+  reportQuota(report: QuotaReportInput): Promise<QuotaReportOutcome> {
+    return this.#backend.run("reportQuota", report);
+  }
+
+  quotaStatus(query: QuotaStatusQuery): Promise<readonly QuotaBucketStatus[]> {
+    return this.#backend.run("quotaStatus", query);
+  }
+
+  recalledQuota(query: {
+    readonly sinceMs: number;
+    readonly limit: number;
+  }): Promise<readonly { readonly bucket: string; readonly proxyId: string }[]> {
+    return this.#backend.run("recalledQuota", query);
+  }
+
+  quotaSuspension(): Promise<QuotaSuspension | undefined> {
+    return this.#backend.run("quotaSuspension", undefined);
+  }
+
+  resumeQuota(): Promise<QuotaSuspension | undefined> {
+    return this.#backend.run("resumeQuota", undefined);
+  }
+
+  expireQuota(order: { readonly beforeMs: number; readonly limit: number }): Promise<number> {
+    return this.#backend.run("expireQuota", order);
+  }
+
+  raiseAlerts(input: RaiseInput): Promise<readonly Alert[]> {
+    return this.#backend.run("raiseAlerts", input);
+  }
+
+  claimDeliveries(input: ClaimInput): Promise<readonly Delivery[]> {
+    return this.#backend.run("claimDeliveries", input);
+  }
+
+  finishDelivery(input: FinishInput): Promise<void> {
+    return this.#backend.run("finishDelivery", input);
+  }
+
+  listAlerts(page: AlertPage): Promise<readonly AlertState[]> {
+    return this.#backend.run("listAlerts", page);
   }
 
   async expireRecords(beforeMs: number): Promise<number> {

@@ -6,12 +6,23 @@ import type {
   UsageRow,
 } from "../../gen/weir/admin/v1/usage_service_pb.ts";
 
+import type {
+  Alert,
+  AlertPage,
+  AlertState,
+  ClaimInput,
+  Delivery,
+  FinishInput,
+  RaiseInput,
+} from "./alert-operations.ts";
+import type { QuotaStore } from "./quota-store.ts";
+
 /**
  * What the control plane keeps, in domain words. One contract suite
  * (`test/contract/store-contract.ts`) runs on every engine. Every promise rejects with StoreError
  * when the engine fails; what a resolved write has written survives a crash.
  */
-export interface Store extends PolicyStore, LedgerStore {
+export interface Store extends PolicyStore, LedgerStore, AlertStore {
   /**
    * Brings the schema up to date; safe when several instances do so at once. Resolves with the
    * versions it applied.
@@ -151,6 +162,16 @@ export interface LedgerStore {
   expireRecords(beforeMs: number): Promise<number>;
   /** When each of these keys was last accounted, in milliseconds since 1970. */
   lastUsed(keys: readonly string[]): Promise<ReadonlyMap<string, number>>;
+}
+
+/** What budgets have told, and to whom it is on its way. */
+export interface AlertStore {
+  /** Writes the alerts that are new, each bucket, window and percentage once; returns these. */
+  raiseAlerts(input: RaiseInput): Promise<readonly Alert[]>;
+  /** Takes deliveries that are due, for `holdMs`; two who claim at once never get the same. */
+  claimDeliveries(input: ClaimInput): Promise<readonly Delivery[]>;
+  finishDelivery(input: FinishInput): Promise<void>;
+  listAlerts(page: AlertPage): Promise<readonly AlertState[]>;
 }
 
 /** The caller's filter, with `teams` spelled out to the whole subtree. */

@@ -1,5 +1,6 @@
 import { describe } from "vitest";
 import type { Store } from "../../src/store/store.ts";
+import { describeAlerts } from "./store-alerts.ts";
 import { describeChanges } from "./store-changes.ts";
 import { describeCommits } from "./store-commits.ts";
 import { describeLedger } from "./store-ledger.ts";
@@ -22,5 +23,6 @@ export function runStoreContract(name: string, createFixture: () => Promise<Stor
     describeChanges(createFixture);
     describeLedger(createFixture);
     describeUsage(createFixture);
+    describeAlerts(createFixture);
   });
 }
