@@ -56,9 +56,15 @@ export interface ChatVendorSide {
   /**
    * Ask → upstream request. In the same dialect the caller's body goes on as it is, but for the
    * model, the target's overrides, what Weir itself understands (see each dialect), and the wish
-   * for usage in streams.
+   * for usage in streams. `outputTokensMax` wins over the caller and the overrides: it is written
+   * in place of a higher limit, of none, or of one that is not positive.
    */
-  writeRequest(ask: ChatAsk, target: Target, warnings: string[]): UpstreamRequest;
+  writeRequest(
+    ask: ChatAsk,
+    target: Target,
+    warnings: string[],
+    outputTokensMax?: number,
+  ): UpstreamRequest;
   /** A 2xx body → answer. Throws UPSTREAM_GARBLED. */
   readAnswer(body: Buffer, ask: ChatAsk): AnswerReading;
   createStreamReader(ask: ChatAsk): StreamReader;

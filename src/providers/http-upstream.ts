@@ -62,7 +62,8 @@ export function createHttpUpstream(options: HttpUpstreamOptions): HttpUpstream {
     chat: (target, ask, sink, attempt) =>
       new Promise((resolve, reject) => {
         const { vendor } = selectChat(dialects, target);
-        const request = vendor.writeRequest(ask, target, attempt.warnings);
+        const { warnings, outputTokensMax } = attempt;
+        const request = vendor.writeRequest(ask, target, warnings, outputTokensMax);
         const reading = new ChatReading(vendor, ask, sink);
         send({ target, request, attempt, reading, resolve, reject });
       }),

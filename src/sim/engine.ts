@@ -132,15 +132,18 @@ interface ChoiceInputs {
 
 function answerChoice(inputs: ChoiceInputs): SimChoice {
   const { chat, parameters, seed } = inputs;
-  const toolCalls = planToolCalls(chat, parameters, seed);
-  if (toolCalls.length > 0) {
-    return { reasoning: "", text: "", toolCalls, finish: finish(FinishReason.TOOL_CALLS) };
-  }
-  const whole = planText(inputs);
-  const stopped = stopAt(whole, chat.sampling?.stop ?? []);
   const most = chat.sampling?.maxTokens;
   // The caller's limit holds for reasoning and text together.
   const left = most === undefined ? undefined : Math.max(0, most - inputs.reasoningTokens);
+  const planned = planToolCalls(chat, parameters, seed);
+  const toolCalls = left === undefined ? planned : takeCalls(planned, left);
+  if (planned.length > 0) {
+    const isCut = toolCalls.length < planned.length;
+    const reason = isCut ? FinishReason.LENGTH : FinishReason.TOOL_CALLS;
+    return { reasoning: "", text: "", toolCalls, finish: finish(reason) };
+  }
+  const whole = planText(inputs);
+  const stopped = stopAt(whole, chat.sampling?.stop ?? []);
   const text = left === undefined ? stopped.text : cutToTokens(stopped.text, left);
   if (text.length < stopped.text.length) {
     return { reasoning: "", text, toolCalls, finish: finish(FinishReason.LENGTH) };
@@ -208,8 +211,24 @@ const TOKENS_BY_EFFORT = new Map<Reasoning_Effort, number>([
 
 function countChoice(choice: SimChoice): number {
   let tokens = choice.text === "" ? 0 : countTokens(choice.text);
-  for (const call of choice.toolCalls) tokens += countTokens(call.name + call.arguments);
+  for (const call of choice.toolCalls) tokens += countCall(call);
   return tokens;
+}
+
+function countCall(call: SimToolCall): number {
+  return countTokens(call.name + call.arguments);
+}
+
+/** The first calls, as many as fit whole. */
+function takeCalls(calls: readonly SimToolCall[], tokens: number): SimToolCall[] {
+  const taken: SimToolCall[] = [];
+  let left = tokens;
+  for (const call of calls) {
+    left -= countCall(call);
+    if (left < 0) break;
+    taken.push(call);
+  }
+  return taken;
 }
 
 function finish(reason: FinishReason, stopSequence = ""): Finish {

@@ -1,4 +1,5 @@
-import { type Finish, FinishReason } from "../../gen/weir/v1/chat_pb.ts";
+import { create } from "@bufbuild/protobuf";
+import { type Chat, type Finish, FinishReason, SamplingSchema } from "../../gen/weir/v1/chat_pb.ts";
 import type { ChatAsk, EmbedAsk } from "../mesh/ask.ts";
 import { type ChatChunk, createEventChunk } from "../mesh/chunk.ts";
 import type { Clock } from "../mesh/clock.ts";
@@ -64,7 +65,7 @@ class SimChat {
 
   async run(target: Target, random: Random): Promise<UpstreamEnd> {
     this.#attempt.cancellation.throwIfCancelled();
-    const chat = this.#ask.chat();
+    const chat = capOutput(this.#ask.chat(), this.#attempt.outputTokensMax);
     const { model, parameters } = settle(readFor(target, chat.providerOptions), random);
     const answer = answerChat(model, chat, parameters);
     this.#attempt.sent = true;
@@ -138,6 +139,15 @@ class SimChat {
       estimated: true,
     });
   }
+}
+
+/** Lays a limit of output tokens over a higher one, or over none. */
+function capOutput(chat: Chat, most: number | undefined): Chat {
+  if (most === undefined) return chat;
+  const given = chat.sampling?.maxTokens;
+  if (given !== undefined && given > 0 && given <= most) return chat;
+  const sampling = chat.sampling ?? create(SamplingSchema);
+  return { ...chat, sampling: { ...sampling, maxTokens: most } };
 }
 
 const NO_FINISH: Finish = {

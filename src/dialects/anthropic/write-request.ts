@@ -3,6 +3,7 @@ import type { ChatAsk } from "../../mesh/ask.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../mesh/json.ts";
 import type { Target } from "../../mesh/target.ts";
 import type { UpstreamRequest } from "../dialect.ts";
+import { capOutput } from "./cap-output.ts";
 import { encodeJson, refuseField } from "./fields.ts";
 import { findTraits, type ModelTraits } from "./models.ts";
 import { OWN_FIELDS } from "./read-request.ts";
@@ -26,12 +27,19 @@ const MAX_TOKENS_DEFAULT = 4096;
  * result: `betas` becomes a header, `tools` may be an object of fields by tool name, `thinking` and
  * `output_config.effort` win over the typed wish for reasoning.
  */
-export function writeRequest(ask: ChatAsk, target: Target, warnings: string[]): UpstreamRequest {
+export function writeRequest(
+  ask: ChatAsk,
+  target: Target,
+  warnings: string[],
+  outputTokensMax?: number,
+): UpstreamRequest {
   const { body, betas } = composeBody(ask, target, warnings);
+  Object.assign(body, target.overrides);
+  if (outputTokensMax !== undefined) capOutput(body, outputTokensMax, warnings);
   return {
     path: "/messages",
     headers: writeHeaders(ask, betas),
-    body: encodeJson(Object.assign(body, target.overrides), "request"),
+    body: encodeJson(body, "request"),
   };
 }
 

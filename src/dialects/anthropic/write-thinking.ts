@@ -18,12 +18,12 @@ export interface ThinkingWish {
 }
 
 /** Fewest tokens that Anthropic takes as a budget. */
-const BUDGET_TOKENS_MIN = 1024;
+export const BUDGET_TOKENS_MIN = 1024;
 /**
  * The share of the caller's `max_tokens` that thinking may take, so that something is left for the
  * answer.
  */
-const BUDGET_SHARE = 0.8;
+export const BUDGET_SHARE = 0.8;
 
 const NO_WISH: ThinkingWish = { thinking: undefined, effort: undefined, budgetTokens: 0 };
 

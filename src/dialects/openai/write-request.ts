@@ -10,6 +10,7 @@ import type { ChatAsk } from "../../mesh/ask.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../mesh/json.ts";
 import type { Target } from "../../mesh/target.ts";
 import type { UpstreamRequest } from "../dialect.ts";
+import { capOutput } from "./cap-output.ts";
 import { type Field, type WireObject, writeJson } from "./field.ts";
 import { writeCacheControl } from "./read-part.ts";
 import { writeEffort } from "./read-request.ts";
@@ -31,6 +32,7 @@ export function writeChatRequest(
   ask: ChatAsk,
   target: Target,
   warnings: string[],
+  outputTokensMax?: number,
 ): UpstreamRequest {
   const translation = new Translation(findVendorTraits(target.provider), warnings);
   const body =
@@ -44,6 +46,7 @@ export function writeChatRequest(
     body.stream_options = { ...(isJsonObject(given) ? given : undefined), include_usage: true };
   }
   if (target.overrides !== undefined) Object.assign(body, target.overrides);
+  if (outputTokensMax !== undefined) capOutput(body, outputTokensMax, translation);
   return { path: PATH, headers: NO_HEADERS, body: writeJson(body, "request") };
 }
 
