@@ -22,8 +22,12 @@ export class DeltaTemplate {
   /** Which field the text is of, and which choice: as in the frame that was learnt. */
   field: TextField = "content";
   choiceIndex = 0;
+  /** How many frames `skip` has passed over. */
+  skipped = 0;
   #head = "";
   #tail = "";
+  /** The tail and the head of the next frame. */
+  #seam = "";
   /** What follows when the frame has padding of random length; empty when it has none. */
   #close = "";
   #from = 0;
@@ -54,6 +58,36 @@ export class DeltaTemplate {
     this.#until = until;
     if (this.#credit < CREDIT_MAX) this.#credit += 1;
     return end;
+  }
+
+  /**
+   * Passes over the frames from `at` on for as long as they match; `skipped` says how many did.
+   * Returns where they end.
+   */
+  skip(frames: string, at: number): number {
+    this.skipped = 0;
+    let end = at;
+    let from = at + this.#head.length;
+    if (this.#close !== "" || from === at || frames.slice(at, from) !== this.#head) {
+      for (let next = this.match(frames, at); next >= 0; next = this.match(frames, next)) {
+        this.skipped += 1;
+        end = next;
+      }
+      return end;
+    }
+    for (;;) {
+      const until = this.#findQuote(frames, from);
+      if (until <= from) return end;
+      // A frame's end and the next one's beginning at once: half the comparing.
+      from = until + this.#seam.length;
+      const more = frames.slice(until, from) === this.#seam;
+      const tailEnd = until + this.#tail.length;
+      if (!more && frames.slice(until, tailEnd) !== this.#tail) return end;
+      this.skipped += 1;
+      if (this.#credit < CREDIT_MAX) this.#credit += 1;
+      end = tailEnd;
+      if (!more) return end;
+    }
   }
 
   /** The text of the frame that matched last; undefined when it is no JSON. */
@@ -87,6 +121,7 @@ export class DeltaTemplate {
     this.#head = head;
     this.#tail = tail.slice(0, cut);
     this.#close = padding?.[2] ?? "";
+    this.#seam = this.#tail + head;
     this.field = found.field;
     this.choiceIndex = typeof choice.index === "number" ? choice.index : 0;
   }

@@ -101,15 +101,10 @@ export class PassingReader implements StreamReader {
    * Counts the frames from `from` on that are like one before but for their text; where they end.
    */
   #skipAlike(letters: string, from: number): number {
-    let at = from;
-    while (at < letters.length) {
-      const end = this.#template.match(letters, at);
-      if (end < 0) break;
-      at = end;
-      this.#contentFrames += 1;
-    }
-    this.#contentBytes += at - from;
-    return at;
+    const end = this.#template.skip(letters, from);
+    this.#contentFrames += this.#template.skipped;
+    this.#contentBytes += end - from;
+    return end;
   }
 
   /** Whether a run holds nothing but more of the same. */
@@ -164,7 +159,7 @@ export class PassingReader implements StreamReader {
       while (at < frames.length) {
         if (this.#coasting) {
           letters ??= frames.toString("latin1");
-          const alike = this.#skipAlike(letters, at);
+          const alike: number = this.#skipAlike(letters, at);
           const like: number = skips ? this.#skipLike(frames, alike) : -1;
           skips = like >= 0;
           content ||= Math.max(alike, like) > at;
@@ -176,7 +171,8 @@ export class PassingReader implements StreamReader {
         const verdict = this.#readFrame(frame);
         if (verdict === "content") {
           content = true;
-          this.#noteContent(frame);
+          letters ??= frames.toString("latin1");
+          this.#noteContent(frame, letters.slice(at, end));
         }
         if (verdict === "drop") {
           if (from < at) kept.push(frames.subarray(from, at));
@@ -206,8 +202,8 @@ export class PassingReader implements StreamReader {
     return new PassedChunk({ dialect: "openai", bytes }, content, this.#decoder);
   }
 
-  #noteContent(frame: Buffer): void {
-    this.#template.learn(frame.toString("latin1"), this.#chunk);
+  #noteContent(frame: Buffer, letters: string): void {
+    this.#template.learn(letters, this.#chunk);
     this.#contentFrames += 1;
     this.#contentBytes += frame.length;
     if (this.#prefix === undefined) {
