@@ -5,7 +5,7 @@ import type { RestDoor } from "./rest/door.ts";
 import type { AdminRelay } from "./rpc/admin-relay.ts";
 import { createConnectDoor, type RpcRequest, type RpcResponse } from "./rpc/connect-door.ts";
 import { answerCors } from "./rpc/cors.ts";
-import { createConnectUnary } from "./rpc/hot/connect-unary.ts";
+import { createHotConnect } from "./rpc/hot/hot-connect.ts";
 import { createHotDoor } from "./rpc/hot/hot-door.ts";
 import type { RpcHouse } from "./rpc/rpc-house.ts";
 
@@ -29,7 +29,7 @@ export interface DoorOptions {
 export function createDoors(options: DoorOptions): Doors {
   const { house, rest, adminRelay } = options;
   const isHot = options.hotDoor !== false;
-  const connect = createConnectDoor(house, isHot ? createConnectUnary(house) : undefined);
+  const connect = createConnectDoor(house, isHot ? createHotConnect(house) : undefined);
   const hot = isHot ? createHotDoor(house) : undefined;
   const origins = new Set(options.corsOrigins);
 

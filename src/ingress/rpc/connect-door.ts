@@ -16,7 +16,8 @@ import { createId } from "../../mesh/random.ts";
 import { createChatService } from "./chat-service.ts";
 import { createEmbedService } from "./embed-service.ts";
 import { createHealthService } from "./health.ts";
-import type { ConnectUnary } from "./hot/connect-unary.ts";
+import type { GiveBack } from "./hot/connect-exchange.ts";
+import type { HotConnect } from "./hot/hot-connect.ts";
 import { MESSAGE_BYTES_MAX, READ_TIMEOUT_MS } from "./limits.ts";
 import { createModelService } from "./model-service.ts";
 import { addReflection, servedServices } from "./reflection-service.ts";
@@ -34,7 +35,7 @@ export type ConnectDoor = (request: RpcRequest, response: RpcResponse) => void;
  * node. What it does with the methods of the hot door, and of `hot` when that is given, is the
  * reference for those.
  */
-export function createConnectDoor(house: RpcHouse, hot?: ConnectUnary): ConnectDoor {
+export function createConnectDoor(house: RpcHouse, hot?: HotConnect): ConnectDoor {
   const handlers = createHandlers(house);
   return (request, response) => {
     const handler = handlers.get(readPath(request));
@@ -42,7 +43,10 @@ export function createConnectDoor(house: RpcHouse, hot?: ConnectUnary): ConnectD
       refuse(house, request, response, createUnknownError(readPath(request)));
       return;
     }
-    const giveBack = (body: Buffer) => void serve(house, handler, { request, response, body });
+    const giveBack: GiveBack = (read, more) => {
+      const body = listBody(read, more ? request : undefined);
+      void serve(house, handler, { request, response, body });
+    };
     if (hot?.serve(request, response, giveBack) === true) return;
     const { methodKind } = handler.method;
     if (methodKind === "unary" || methodKind === "server_streaming") {
@@ -73,8 +77,8 @@ function createHandlers(house: RpcHouse): ReadonlyMap<string, UniversalHandler> 
 interface Asked {
   readonly request: RpcRequest;
   readonly response: RpcResponse;
-  /** The request's body, when it was read already. */
-  readonly body?: Buffer;
+  /** The request's body, when it was begun to be read already. */
+  readonly body?: AsyncIterable<Uint8Array>;
 }
 
 async function serve(house: RpcHouse, handler: UniversalHandler, asked: Asked): Promise<void> {
@@ -82,7 +86,7 @@ async function serve(house: RpcHouse, handler: UniversalHandler, asked: Asked): 
   try {
     const given = body === undefined ? undefined : {};
     const universal = universalRequestFromNodeRequest(request, response, given, undefined);
-    const whole = body === undefined ? universal : { ...universal, body: listOnce(body) };
+    const whole = body === undefined ? universal : { ...universal, body };
     const answer = await handler(whole);
     const header = new Headers(answer.header);
     // What connect-node refuses by itself, such as a message that does not parse, has no call of
@@ -96,9 +100,13 @@ async function serve(house: RpcHouse, handler: UniversalHandler, asked: Asked): 
   }
 }
 
-/** What was read of a request already, as connect-node reads one. */
-async function* listOnce(body: Buffer): AsyncGenerator<Uint8Array> {
-  yield body;
+/** What was read of a body already, and what is still to come. */
+async function* listBody(
+  read: Buffer,
+  rest: AsyncIterable<Uint8Array> | undefined,
+): AsyncGenerator<Uint8Array> {
+  yield read;
+  if (rest !== undefined) yield* rest;
 }
 
 function mapFault(thrown: unknown): MeshError {

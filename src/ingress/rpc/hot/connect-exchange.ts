@@ -1,153 +1,140 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { codeToHttpStatus, errorToJson } from "@connectrpc/connect/protocol-connect";
-import type { Decision } from "../../../../gen/weir/v1/chat_pb.ts";
-import type { Cost } from "../../../../gen/weir/v1/usage_pb.ts";
 import type { Call } from "../../../mesh/call.ts";
 import type { Timer } from "../../../mesh/clock.ts";
 import { asMeshError, MeshError } from "../../../mesh/errors.ts";
 import { openCall } from "../../open-call.ts";
 import { readCredential } from "../../rest/arrival.ts";
 import { addAnswerFields } from "../answer-headers.ts";
-import { createConnectError } from "../mesh-to-status.ts";
+import { MESSAGE_BYTES_MAX } from "../limits.ts";
 import { mapRefusal } from "../refusal.ts";
 import { retryAfterSeconds } from "../retry-after.ts";
 import type { RpcHouse } from "../rpc-house.ts";
 
-/** One method of the Connect protocol that is served without connect-node. */
-export interface ConnectMethod {
-  /**
-   * Answers one call through `exchange`, up to `exchange.finish()`. Throws, or rejects with, the
-   * error to answer with. Undefined, with nothing done, when the body cannot be decoded.
-   */
-  serve(exchange: ConnectExchange, body: Buffer): Promise<void> | undefined;
-}
-
-/** What is known of a call when it arrives. */
+/** What is known of a call of the Connect protocol when it arrives over HTTP/1.1. */
 export interface ConnectArrival {
   readonly house: RpcHouse;
-  readonly method: ConnectMethod;
-  readonly binary: boolean;
-  readonly timeoutMs: number | undefined;
-  /** Serves the request by connect-node after all, its body being this. */
-  readonly giveBack: (body: Buffer) => void;
-}
-
-/** One unary call of the Connect protocol over HTTP/1.1. */
-export class ConnectExchange {
-  readonly call: Call;
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
   /** Whether messages are in protobuf's binary form; else they are JSON. */
   readonly binary: boolean;
+  readonly timeoutMs: number | undefined;
+  readonly giveBack: GiveBack;
+}
+
+/**
+ * Has connect-node serve a request after all. What was read of its body is handed over; `more` says
+ * that there may be more to read.
+ */
+export type GiveBack = (body: Buffer, more: boolean) => void;
+
+/** One call of the Connect protocol over HTTP/1.1, up to its answer. */
+export abstract class ConnectExchange {
+  readonly call: Call;
+  readonly binary: boolean;
+  protected readonly response: ServerResponse;
+  /** True once the answer is complete, or nobody waits for it. */
+  protected ended = false;
   readonly #arrival: ConnectArrival;
-  readonly #request: IncomingMessage;
-  readonly #response: ServerResponse;
-  #first: Buffer | undefined;
-  #more: Buffer[] | undefined;
+  #pieces: Buffer[] = [];
+  #received = 0;
   #deadline: Timer | undefined;
   /** True from the moment the handler has taken the call over: it then leaves the record. */
   #entered = false;
-  #ended = false;
 
-  constructor(arrival: ConnectArrival, request: IncomingMessage, response: ServerResponse) {
+  constructor(arrival: ConnectArrival) {
+    const { house, request, timeoutMs } = arrival;
     this.#arrival = arrival;
-    this.#request = request;
-    this.#response = response;
+    this.response = arrival.response;
     this.binary = arrival.binary;
-    const { house, timeoutMs } = arrival;
     const credential = readCredential(request.headers);
     this.call = openCall({ door: "connect", credential, timeoutMs }, house.clock);
   }
 
-  /** Begins to read. That the body comes to an end, and not beyond its length, is the port's. */
+  /** Begins to read. That a body comes to its end in time is the port's to see to. */
   open(): void {
-    this.#request.on("data", this.#onData);
-    this.#request.on("end", this.#onEnd);
-    this.#response.on("error", ignore);
-    this.#response.on("close", this.#onClose);
-    const { house, timeoutMs } = this.#arrival;
+    const { house, request, timeoutMs } = this.#arrival;
+    request.on("data", this.#onData);
+    request.on("end", this.#onEnd);
+    this.response.on("error", ignore);
+    this.response.on("close", this.#onClose);
     if (timeoutMs === undefined) return;
     this.#deadline = house.clock.after(timeoutMs, () => this.#deadlinePassed());
   }
 
-  /** Called by a method when its request is sound and the journey begins. */
+  /** Called when the request is sound and the journey begins. */
   enter(): void {
     this.call.cancellation.throwIfCancelled();
     this.#entered = true;
   }
 
-  /** Sends the answer: a message, or JSON as text. */
-  finish(body: Buffer | string, decision: Decision, cost: Cost): void {
-    const { house } = this.#arrival;
-    const type = this.binary ? "application/proto" : "application/json";
-    const fields = ["content-type", type];
-    addAnswerFields(fields, { house, call: this.call, decision, cost });
-    this.#send(200, fields, body);
-  }
+  /**
+   * Answers the request. Throws, or rejects with, the error to answer with. Undefined, with nothing
+   * done, when the body cannot be decoded.
+   */
+  protected abstract serve(body: Buffer): Promise<void> | undefined;
 
-  #fail(error: MeshError): void {
-    const { house } = this.#arrival;
-    if (!this.#entered || error.reason.startsWith("CREDENTIAL_")) house.refused(error.reason);
-    const { call } = this;
-    const fields = ["content-type", "application/json"];
-    addAnswerFields(fields, { house, call, decision: call.trail.decision, cost: undefined });
-    const seconds = retryAfterSeconds(error);
-    if (seconds !== undefined) fields.push("retry-after", String(seconds));
-    const told = createConnectError(error, call.requestId);
-    const body = JSON.stringify(errorToJson(told, undefined));
-    this.#send(codeToHttpStatus(told.code), fields, body);
-  }
-
-  #send(status: number, fields: string[], body: Buffer | string): void {
-    this.#deadline?.cancel();
-    const response = this.#response;
-    if (this.#ended || response.destroyed) return;
-    this.#ended = true;
-    const isText = typeof body === "string";
-    const bytes = isText ? Buffer.byteLength(body) : body.length;
-    fields.push("content-length", String(bytes));
-    response.writeHead(status, fields);
-    // As letters: node makes one string, and one write, of header and body.
-    if (isText || bytes > LETTERS_MAX) response.end(body);
-    else response.end(body.toString("latin1"), "latin1");
-  }
+  /** Sends an error; `fields` are those of the answer's header that are told in any case. */
+  protected abstract sendError(error: MeshError, fields: string[]): void;
 
   readonly #onData = (piece: Buffer): void => {
-    if (this.#first === undefined) this.#first = piece;
-    else if (this.#more === undefined) this.#more = [this.#first, piece];
-    else this.#more.push(piece);
+    this.#pieces.push(piece);
+    this.#received += piece.length;
+    // Only a body that did not say its length gets here.
+    if (this.#received > BODY_BYTES_MAX) this.#giveBack(this.#takeBody(), true);
   };
 
   readonly #onEnd = (): void => {
-    const body = this.#more === undefined ? (this.#first ?? EMPTY) : Buffer.concat(this.#more);
-    this.#first = undefined;
-    this.#more = undefined;
+    const body = this.#takeBody();
     try {
-      const answering = this.#arrival.method.serve(this, body);
-      if (answering === undefined) this.#giveBack(body);
-      else answering.catch(this.#settle);
+      const answering = this.serve(body);
+      if (answering === undefined) this.#giveBack(body, false);
+      else answering.then(this.#answered, this.#failed);
     } catch (thrown) {
-      this.#settle(thrown);
+      this.#failed(thrown);
     }
   };
 
+  #takeBody(): Buffer {
+    const [first = EMPTY, ...others] = this.#pieces;
+    this.#pieces = [];
+    return others.length === 0 ? first : Buffer.concat([first, ...others]);
+  }
+
   readonly #onClose = (): void => {
     this.#deadline?.cancel();
-    if (this.#ended) return;
-    this.#ended = true;
+    if (this.ended) return;
+    this.ended = true;
     const text = "The caller went away before the answer was complete.";
     this.call.cancellation.cancel(new MeshError("CALLER_GONE", text));
   };
 
-  readonly #settle = (thrown: unknown): void => {
-    const { house } = this.#arrival;
-    const { credential } = this.call;
-    this.#fail(this.#entered ? asMeshError(thrown) : mapRefusal(house, credential, thrown));
+  readonly #answered = (): void => {
+    this.#deadline?.cancel();
   };
 
-  #giveBack(body: Buffer): void {
-    this.#ended = true;
+  readonly #failed = (thrown: unknown): void => {
     this.#deadline?.cancel();
-    this.#response.removeListener("close", this.#onClose);
-    this.#arrival.giveBack(body);
+    const { house } = this.#arrival;
+    const { call } = this;
+    const error = this.#entered ? asMeshError(thrown) : mapRefusal(house, call.credential, thrown);
+    if (!this.#entered || error.reason.startsWith("CREDENTIAL_")) house.refused(error.reason);
+    if (this.ended || this.response.destroyed) return;
+    const fields: string[] = [];
+    addAnswerFields(fields, { house, call, decision: call.trail.decision, cost: undefined });
+    const seconds = retryAfterSeconds(error);
+    if (seconds !== undefined) fields.push("retry-after", String(seconds));
+    this.sendError(error, fields);
+  };
+
+  #giveBack(body: Buffer, more: boolean): void {
+    const { request, giveBack } = this.#arrival;
+    this.ended = true;
+    this.#deadline?.cancel();
+    request.removeListener("data", this.#onData);
+    request.removeListener("end", this.#onEnd);
+    this.response.removeListener("close", this.#onClose);
+    if (more) request.pause();
+    giveBack(body, more);
   }
 
   #deadlinePassed(): void {
@@ -157,7 +144,7 @@ export class ConnectExchange {
 }
 
 const EMPTY = Buffer.alloc(0);
-/** The system writes strings of this length without memory of its own. */
-const LETTERS_MAX = 12 * 1024;
+/** A message, and what a stream puts before it. */
+const BODY_BYTES_MAX = MESSAGE_BYTES_MAX + 5;
 
 function ignore(): void {}

@@ -1,5 +1,6 @@
-import { IncomingMessage, ServerResponse } from "node:http";
 import { fromBinary, fromJson, type JsonValue, toJsonString } from "@bufbuild/protobuf";
+import { codeToHttpStatus, errorToJson } from "@connectrpc/connect/protocol-connect";
+import type { Decision } from "../../../../gen/weir/v1/chat_pb.ts";
 import {
   CreateChatRequestSchema,
   CreateChatResponseSchema,
@@ -8,134 +9,114 @@ import {
   EmbedRequestSchema,
   EmbedResponseSchema,
 } from "../../../../gen/weir/v1/embed_service_pb.ts";
+import type { Cost } from "../../../../gen/weir/v1/usage_pb.ts";
 import { createChatAsk, createEmbedAsk } from "../../../dialects/typed-ask.ts";
 import type { ChatAsk, EmbedAsk } from "../../../mesh/ask.ts";
-import type { RpcRequest, RpcResponse } from "../connect-door.ts";
-import { MESSAGE_BYTES_MAX } from "../limits.ts";
+import type { MeshError } from "../../../mesh/errors.ts";
+import { addAnswerFields } from "../answer-headers.ts";
+import { createConnectError } from "../mesh-to-status.ts";
 import type { RpcHouse } from "../rpc-house.ts";
 import { UnarySink } from "../unary-sink.ts";
 import { validateChat, validateEmbed } from "../validate-chat.ts";
-import { ConnectExchange, type ConnectMethod } from "./connect-exchange.ts";
+import { type ConnectArrival, ConnectExchange } from "./connect-exchange.ts";
 import { decodeChat } from "./decode-chat.ts";
 import { encodeChatAnswer, encodeVectors } from "./frame-answer.ts";
 import { measureChat, measureEmbed } from "./measure-request.ts";
 
-/**
- * The fast way for unary calls of the Connect protocol over HTTP/1.1 to the methods that carry
- * nearly all load. What is unusual is left to connect-node, which is the reference: both pass the
- * same suite.
- */
-export interface ConnectUnary {
-  /**
-   * Serves a request. False, with nothing touched, when connect-node must. `giveBack` is called
-   * with the body when that turns out later.
-   */
-  serve(request: RpcRequest, response: RpcResponse, giveBack: (body: Buffer) => void): boolean;
-}
+/** A unary call: its body is a message, and so is its answer's. */
+abstract class UnaryExchange extends ConnectExchange {
+  protected readonly house: RpcHouse;
 
-export function createConnectUnary(house: RpcHouse): ConnectUnary {
-  const methods = new Map<string, ConnectMethod>([
-    ["/weir.v1.ChatService/CreateChat", createChatMethod(house)],
-    ["/weir.v1.EmbedService/Embed", createEmbedMethod(house)],
-  ]);
-  return {
-    serve: (request, response, giveBack) => {
-      const method = methods.get(request.url ?? "");
-      if (method === undefined || !isPlain(request) || !(response instanceof ServerResponse)) {
-        return false;
-      }
-      const { "content-type": type, "connect-timeout-ms": timeout } = request.headers;
-      const binary = type === "application/proto";
-      if (!binary && type !== "application/json") return false;
-      const timeoutMs = typeof timeout === "string" ? Number(timeout) : undefined;
-      const arrival = { house, method, binary, timeoutMs, giveBack };
-      new ConnectExchange(arrival, request, response).open();
-      return true;
-    },
-  };
-}
+  constructor(arrival: ConnectArrival) {
+    super(arrival);
+    this.house = arrival.house;
+  }
 
-/** Whether there is nothing about a request that connect-node treats in a way of its own. */
-function isPlain(request: RpcRequest): request is IncomingMessage {
-  if (!(request instanceof IncomingMessage) || request.method !== "POST") return false;
-  const { headers } = request;
-  const encoding = headers["content-encoding"];
-  if (encoding !== undefined && encoding !== "identity") return false;
-  // A body without a length may turn out too large.
-  const length = headers["content-length"];
-  if (length === undefined || !(Number(length) <= MESSAGE_BYTES_MAX)) return false;
-  const timeout = headers["connect-timeout-ms"];
-  if (timeout !== undefined && !(typeof timeout === "string" && TIMEOUT.test(timeout)))
-    return false;
-  return headers.host !== undefined && HOST.test(headers.host);
-}
+  /** Undefined when the body is no such message; connect-node then says why. */
+  protected decode<Message>(
+    body: Buffer,
+    binary: (body: Buffer) => Message,
+    json: (json: JsonValue) => Message,
+  ): { readonly message: Message } | undefined {
+    try {
+      return { message: this.binary ? binary(body) : json(JSON.parse(body.toString())) };
+    } catch {
+      return undefined;
+    }
+  }
 
-/** A millisecond at least, and no longer than a timer can wait. */
-const TIMEOUT = /^[1-9][0-9]{0,8}$/;
-const HOST = /^[a-z0-9.-]+(:[0-9]+)?$/i;
-/** As connect-node reads JSON. */
-const READ_OPTIONS = { ignoreUnknownFields: true };
+  /** Sends the answer: a message, or JSON as text. */
+  protected finish(body: Buffer | string, decision: Decision, cost: Cost): void {
+    const fields = ["content-type", this.binary ? "application/proto" : "application/json"];
+    addAnswerFields(fields, { house: this.house, call: this.call, decision, cost });
+    this.#send(200, fields, body);
+  }
 
-function createChatMethod(house: RpcHouse): ConnectMethod {
-  return {
-    serve: (exchange, body) => {
-      const decoded = tryDecode(exchange, body, decodeChatBinary, decodeChatJson);
-      if (decoded === undefined) return undefined;
-      const chat = validateChat(decoded.message);
-      exchange.enter();
-      const bytes = exchange.binary ? body.length : measureChat(chat);
-      return answerChat(house, exchange, createChatAsk(chat, false, bytes));
-    },
-  };
-}
+  protected override sendError(error: MeshError, fields: string[]): void {
+    const told = createConnectError(error, this.call.requestId);
+    fields.push("content-type", "application/json");
+    const json = JSON.stringify(errorToJson(told, undefined));
+    this.#send(codeToHttpStatus(told.code), fields, json);
+  }
 
-async function answerChat(house: RpcHouse, exchange: ConnectExchange, ask: ChatAsk): Promise<void> {
-  const sink = new UnarySink();
-  const outcome = await house.chat(exchange.call, ask, sink);
-  const answer = sink.answer(outcome);
-  const body = exchange.binary
-    ? encodeChatAnswer(answer)
-    : toJsonString(CreateChatResponseSchema, answer);
-  exchange.finish(body, outcome.decision, outcome.cost);
-}
-
-function createEmbedMethod(house: RpcHouse): ConnectMethod {
-  return {
-    serve: (exchange, body) => {
-      const decoded = tryDecode(exchange, body, decodeEmbedBinary, decodeEmbedJson);
-      if (decoded === undefined) return undefined;
-      const request = validateEmbed(decoded.message);
-      exchange.enter();
-      const bytes = exchange.binary ? body.length : measureEmbed(request);
-      return answerEmbed(house, exchange, createEmbedAsk(request, bytes));
-    },
-  };
-}
-
-async function answerEmbed(
-  house: RpcHouse,
-  exchange: ConnectExchange,
-  ask: EmbedAsk,
-): Promise<void> {
-  const outcome = await house.embed(exchange.call, ask);
-  const answer = outcome.response();
-  const body = exchange.binary ? encodeVectors(answer) : toJsonString(EmbedResponseSchema, answer);
-  exchange.finish(body, outcome.decision, outcome.cost);
-}
-
-/** Undefined when the body is no such message; connect-node then says why. */
-function tryDecode<Message>(
-  exchange: ConnectExchange,
-  body: Buffer,
-  binary: (body: Buffer) => Message,
-  json: (json: JsonValue) => Message,
-): { readonly message: Message } | undefined {
-  try {
-    return { message: exchange.binary ? binary(body) : json(JSON.parse(body.toString())) };
-  } catch {
-    return undefined;
+  #send(status: number, fields: string[], body: Buffer | string): void {
+    if (this.ended || this.response.destroyed) return;
+    this.ended = true;
+    const isText = typeof body === "string";
+    const bytes = isText ? Buffer.byteLength(body) : body.length;
+    fields.push("content-length", String(bytes));
+    this.response.writeHead(status, fields);
+    // As letters: node makes one string, and one write, of header and body.
+    if (isText || bytes > LETTERS_MAX) this.response.end(body);
+    else this.response.end(body.toString("latin1"), "latin1");
   }
 }
+
+/** ChatService.CreateChat. */
+export class CreateChatExchange extends UnaryExchange {
+  protected override serve(body: Buffer): Promise<void> | undefined {
+    const decoded = this.decode(body, decodeChatBinary, decodeChatJson);
+    if (decoded === undefined) return undefined;
+    const chat = validateChat(decoded.message);
+    this.enter();
+    const bytes = this.binary ? body.length : measureChat(chat);
+    return this.#answer(createChatAsk(chat, false, bytes));
+  }
+
+  async #answer(ask: ChatAsk): Promise<void> {
+    const sink = new UnarySink();
+    const outcome = await this.house.chat(this.call, ask, sink);
+    const answer = sink.answer(outcome);
+    const body = this.binary
+      ? encodeChatAnswer(answer)
+      : toJsonString(CreateChatResponseSchema, answer);
+    this.finish(body, outcome.decision, outcome.cost);
+  }
+}
+
+/** EmbedService.Embed. */
+export class EmbedExchange extends UnaryExchange {
+  protected override serve(body: Buffer): Promise<void> | undefined {
+    const decoded = this.decode(body, decodeEmbedBinary, decodeEmbedJson);
+    if (decoded === undefined) return undefined;
+    const request = validateEmbed(decoded.message);
+    this.enter();
+    const bytes = this.binary ? body.length : measureEmbed(request);
+    return this.#answer(createEmbedAsk(request, bytes));
+  }
+
+  async #answer(ask: EmbedAsk): Promise<void> {
+    const outcome = await this.house.embed(this.call, ask);
+    const answer = outcome.response();
+    const body = this.binary ? encodeVectors(answer) : toJsonString(EmbedResponseSchema, answer);
+    this.finish(body, outcome.decision, outcome.cost);
+  }
+}
+
+/** The system writes strings of this length without memory of its own. */
+const LETTERS_MAX = 12 * 1024;
+/** As connect-node reads JSON. */
+const READ_OPTIONS = { ignoreUnknownFields: true };
 
 const decodeChatBinary = (body: Buffer) => decodeChat(CreateChatRequestSchema, body);
 const decodeChatJson = (json: JsonValue) =>

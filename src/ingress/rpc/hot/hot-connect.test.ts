@@ -3,14 +3,17 @@ import { gzipSync } from "node:zlib";
 import { type DescMessage, type MessageShape, toBinary, toJsonString } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { CreateChatRequestSchema } from "../../../../gen/weir/v1/chat_service_pb.ts";
+import {
+  CreateChatRequestSchema,
+  StreamChatRequestSchema,
+} from "../../../../gen/weir/v1/chat_service_pb.ts";
 import { EmbedRequestSchema } from "../../../../gen/weir/v1/embed_service_pb.ts";
-import { eventually } from "../../../../test/support/eventually.ts";
+import { eventually, stillness } from "../../../../test/support/eventually.ts";
 import { systemClock } from "../../../mesh/clock.ts";
 import { createDoors } from "../../doors.ts";
 import { openPort, type Port } from "../../port.ts";
 import { createAdminRelay } from "../admin-relay.ts";
-import { TEST_KEY, TestHouse } from "../rpc-test-house.ts";
+import { frame, TEST_KEY, TestHouse } from "../rpc-test-house.ts";
 import { arbitraryMessage } from "./arbitrary-message.ts";
 
 const hotHouse = new TestHouse();
@@ -51,7 +54,7 @@ interface Answered {
   readonly body: string;
 }
 
-function send(port: Port, asked: Asked): Promise<Answered> {
+function send(port: Port, asked: Asked, pause?: () => Promise<void>): Promise<Answered> {
   const { method = "POST", path = CREATE_CHAT, body = "", chunked = false } = asked;
   return new Promise((resolve, reject) => {
     const request = openRequest({ port: port.port, path, method, agent });
@@ -60,8 +63,9 @@ function send(port: Port, asked: Asked): Promise<Answered> {
       if (value !== "") request.setHeader(name, value);
     }
     if (!chunked) request.setHeader("content-length", Buffer.byteLength(body));
-    request.on("response", (response) => {
+    request.on("response", async (response) => {
       const pieces: Buffer[] = [];
+      await pause?.();
       response.on("data", (piece: Buffer) => pieces.push(piece));
       response.on("end", () => {
         const text = Buffer.concat(pieces).toString("latin1");
@@ -88,9 +92,15 @@ async function expectSameAnswer(asked: Asked): Promise<Answered> {
   return fast;
 }
 
+const STREAM_CHAT = "/weir.v1.ChatService/StreamChat";
+const withGzip = { "connect-content-encoding": "gzip" };
 const CREATE_CHAT = "/weir.v1.ChatService/CreateChat";
 const EMBED = "/weir.v1.EmbedService/Embed";
 const parts = [{ text: { text: "Größe 😀" } }];
+
+function frameText(flag: number, body: string | Buffer): Buffer {
+  return frame(flag, Buffer.from(body));
+}
 
 function chatOf(model: string, more: object = {}): string {
   return JSON.stringify({ chat: { model, messages: [{ role: "ROLE_USER", parts }], ...more } });
@@ -142,8 +152,48 @@ const cases: Array<[string, Asked]> = [
   ["nothing to embed", { path: EMBED, body: '{"model":"m"}' }],
 ];
 
+const streamCases: Array<[string, Asked]> = [
+  ["a sound request", streamOf(chatOf("echo"))],
+  ["a request's length", streamOf(chatOf("length", { sampling: { temperature: 0.5 } }))],
+  ["fields that it does not know", streamOf(chatOf("echo", { novelty: [1, { a: 2 }] }))],
+  ["an empty object", streamOf("{}")],
+  ["broken JSON", streamOf("{")],
+  ["an empty message", streamOf("")],
+  ["an empty body", { ...streamOf(""), body: "" }],
+  ["half a message", { ...streamOf(""), body: frameText(0, chatOf("echo")).subarray(0, 30) }],
+  ["two messages", joinFrames(frameText(0, chatOf("echo")), frameText(0, chatOf("echo")))],
+  ["flags that mean nothing here", joinFrames(frameText(4, chatOf("echo")))],
+  ["an end where a message belongs", joinFrames(frameText(2, "{}"))],
+  ["a message said to be gzip", joinFrames(frameText(1, gzipSync(chatOf("echo"))))],
+  ["a message that is gzip", streamOf(gzipSync(chatOf("echo")), 1, withGzip)],
+  ["a message that might be gzip", streamOf(chatOf("echo"), 0, withGzip)],
+  ["a field that is at fault", streamOf(chatOf("echo", { sampling: { temperature: 3 } }))],
+  ["a model that does not exist", streamOf(chatOf("nobody"))],
+  ["an error that passes", streamOf(chatOf("rate-limited"))],
+  ["a fault of ours", streamOf(chatOf("fault"))],
+  ["an answer that breaks late", streamOf(chatOf("breaks-late"))],
+  ["no key", streamOf(chatOf("echo"), 0, { authorization: "" })],
+  ["a wrong key and a fault", streamOf("{}", 0, { authorization: "Bearer wrong" })],
+  ["a deadline of no time", streamOf(chatOf("echo"), 0, { "connect-timeout-ms": "0" })],
+  ["a deadline that is none", streamOf(chatOf("echo"), 0, { "connect-timeout-ms": "x" })],
+  ["a body without its length", { ...streamOf(chatOf("echo")), chunked: true }],
+  ["the content type of a unary call", { path: STREAM_CHAT, body: chatOf("echo") }],
+  ["a stream where none belongs", { ...streamOf(chatOf("echo")), path: CREATE_CHAT }],
+  ["another method", { ...streamOf(chatOf("echo")), method: "PUT" }],
+];
+
 function withType(type: string): Asked {
   return { body: chatOf("echo"), headers: { "content-type": type } };
+}
+
+function streamOf(body: string | Buffer, flag = 0, headers: Record<string, string> = {}): Asked {
+  const asked = joinFrames(frameText(flag, body));
+  return { ...asked, headers: { ...asked.headers, ...headers } };
+}
+
+function joinFrames(...frames: Buffer[]): Asked {
+  const headers = { "content-type": "application/connect+json" };
+  return { path: STREAM_CHAT, headers, body: Buffer.concat(frames) };
 }
 
 function encode<Desc extends DescMessage>(
@@ -162,9 +212,15 @@ function encode<Desc extends DescMessage>(
   return { headers, body: Buffer.from(toBinary(schema, message)) };
 }
 
-describe("createConnectUnary()", () => {
+describe("createHotConnect()", () => {
   for (const [what, asked] of cases) {
     it(`answers as connect-node does: ${what}`, async () => {
+      expect((await expectSameAnswer(asked)).body).not.toContain("secret");
+    });
+  }
+
+  for (const [what, asked] of streamCases) {
+    it(`streams as connect-node does: ${what}`, async () => {
       expect((await expectSameAnswer(asked)).body).not.toContain("secret");
     });
   }
@@ -188,7 +244,7 @@ describe("createConnectUnary()", () => {
   it("counts what it refuses as connect-node does", async () => {
     hotHouse.refusals.length = 0;
     referenceHouse.refusals.length = 0;
-    for (const [, asked] of cases) await expectSameAnswer(asked);
+    for (const [, asked] of [...cases, ...streamCases]) await expectSameAnswer(asked);
     expect(hotHouse.refusals.length).toBeGreaterThan(3);
     expect(hotHouse.refusals).toEqual(referenceHouse.refusals);
   });
@@ -205,6 +261,38 @@ describe("createConnectUnary()", () => {
       }),
       { numRuns: 60 },
     );
+  });
+
+  it("streams an answer to any chat as connect-node does, in both forms", async () => {
+    const requests = arbitraryMessage(StreamChatRequestSchema, 4);
+    await fc.assert(
+      fc.asyncProperty(requests, fc.boolean(), async (request, binary) => {
+        if (request.chat !== undefined) request.chat.model = "length";
+        const { headers, body = "" } = encode(StreamChatRequestSchema, request, binary);
+        const isBinary = headers !== undefined;
+        const type = isBinary ? "application/connect+proto" : "application/connect+json";
+        await expectSameAnswer(streamOf(body, 0, { "content-type": type }));
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  it("carries a flood to a slow reader without piling it up", async () => {
+    hotHouse.flooded = 0;
+    let held = 0;
+    const { body } = await send(hot, streamOf(chatOf("flood")), async () => {
+      held = await stillness(() => hotHouse.flooded);
+    });
+    expect(held).toBeLessThan(1500);
+    expect(body.length).toBeGreaterThan(2000 * 16_384);
+    expect(body.slice(-2)).toBe("{}");
+  });
+
+  it("refuses a body that does not say its length and is too large", async () => {
+    const body = Buffer.alloc(33 * 1024 * 1024, " ");
+    const answer = await send(hot, { body, chunked: true });
+    expect(answer.status).toBe(429);
+    expect(answer.body).toContain("33554432");
   });
 
   it("answers any embedding as connect-node does, in both forms", async () => {
