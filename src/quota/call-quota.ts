@@ -1,0 +1,103 @@
+import type { AskBounds, ChatAsk, EmbedAsk } from "../mesh/ask.ts";
+import type { Call } from "../mesh/call.ts";
+import { MeshError } from "../mesh/errors.ts";
+import type { Leg } from "../mesh/grant.ts";
+import type { CallQuota, Reservation } from "../mesh/quota.ts";
+import type { Target } from "../mesh/target.ts";
+import { boundAmount, countsOutput } from "./amount.ts";
+import { type AskBound, boundAsk, readBounds } from "./bound.ts";
+import type { Desk } from "./desk.ts";
+import type { Gate } from "./gate.ts";
+import { Held } from "./held.ts";
+import type { Pot } from "./pot.ts";
+import type { Pots } from "./pots.ts";
+import type { Refill } from "./refill.ts";
+import { Ticket } from "./ticket.ts";
+
+/** What calls are accounted for with. */
+export interface Till {
+  readonly desk: Desk;
+  readonly pots: Pots;
+  readonly gate: Gate;
+  readonly refill: Refill;
+  readonly journalFault: () => string | undefined;
+}
+
+/** What one call takes. */
+export class CallTill implements CallQuota {
+  readonly #till: Till;
+  readonly #call: Call;
+  readonly #ask: ChatAsk | EmbedAsk;
+  readonly #held: Held;
+  /** Read from the message when the first attempt needs it. */
+  #bounds: AskBounds | undefined | "unread" = "unread";
+
+  constructor(till: Till, call: Call, ask: ChatAsk | EmbedAsk) {
+    this.#till = till;
+    this.#call = call;
+    this.#ask = ask;
+    this.#held = new Held(till.desk);
+  }
+
+  reserve(leg: Leg, target: Target): Reservation | Promise<Reservation> {
+    const { gate, refill } = this.#till;
+    const ticket = this.#fill(leg, target);
+    return gate.admit(ticket) ? ticket : refill.wait(ticket);
+  }
+
+  end(): void {
+    this.#held.end();
+  }
+
+  #fill(leg: Leg, target: Target): Ticket {
+    const { desk, pots } = this.#till;
+    if (this.#bounds === "unread") this.#bounds = readBounds(this.#ask);
+    const bound = boundAsk(this.#ask, this.#bounds, target, leg.model.contextTokensMax);
+    const ticket = new Ticket(desk, { call: this.#call, target, bound, held: this.#held });
+    if (leg.limits === undefined) return ticket;
+    const provider = target.provider.name;
+    const path = pots.along(leg.limits);
+    let perCall = 0;
+    for (const pot of path) {
+      const { limit } = pot.bound;
+      if (!limit.concernsProvider(provider)) continue;
+      if (limit.kind === "budget" && !limit.audit) this.#checkJournal();
+      if (pot.perCall) perCall += 1;
+      else this.#add(ticket, pot, bound);
+    }
+    ticket.callFrom = ticket.pots.length;
+    if (perCall > 0) this.#addHeld(ticket, path, provider);
+    return ticket;
+  }
+
+  #add(ticket: Ticket, pot: Pot, bound: AskBound): void {
+    const amount = boundAmount(pot.bound.limit, ticket.purpose.target, bound, bound.output);
+    if (amount === undefined || amount === 0) return;
+    ticket.pots.push(pot);
+    ticket.amounts.push(amount);
+    if (bound.output > 0 && countsOutput(pot.unit)) ticket.outputTokensMax = bound.output;
+  }
+
+  /** Requests and slots that no attempt before has taken. */
+  #addHeld(ticket: Ticket, path: readonly Pot[], provider: string): void {
+    for (const pot of path) {
+      if (!pot.perCall || this.#held.has(pot)) continue;
+      if (!pot.bound.limit.concernsProvider(provider)) continue;
+      ticket.pots.push(pot);
+      ticket.amounts.push(1);
+    }
+  }
+
+  #checkJournal(): void {
+    const fault = this.#till.journalFault();
+    if (fault === undefined) return;
+    const { denied } = this.#till.desk.counters;
+    denied.QUOTA_UNAVAILABLE = (denied.QUOTA_UNAVAILABLE ?? 0) + 1;
+    throw new MeshError(
+      "QUOTA_UNAVAILABLE",
+      "This proxy cannot record what is spent: its disk is full or failing. Whoever runs Weir must " +
+        "make room on it.",
+      { retryAfterMs: 5_000, internal: fault },
+    );
+  }
+}

@@ -1,0 +1,121 @@
+import type { Cost, Usage } from "../../gen/weir/v1/usage_pb.ts";
+import type { Call } from "../mesh/call.ts";
+import type { Reservation } from "../mesh/quota.ts";
+import type { Target } from "../mesh/target.ts";
+import type { Account } from "./account.ts";
+import { actualAmount, isCounted } from "./amount.ts";
+import type { AskBound } from "./bound.ts";
+import type { Desk } from "./desk.ts";
+import type { Held } from "./held.ts";
+import type { OpenEntry } from "./open-list.ts";
+import type { Pot } from "./pot.ts";
+import { settleLine } from "./settle-line.ts";
+
+/** What a ticket is for. */
+export interface TicketFor {
+  readonly call: Call;
+  readonly target: Target;
+  readonly bound: AskBound;
+  /** Where requests and slots go, which the call keeps. */
+  readonly held: Held;
+}
+
+/**
+ * What one attempt takes: a line for each bucket, by position. While it is asked for, the lines from
+ * `callFrom` on are those that the call will keep.
+ */
+export class Ticket implements Reservation, OpenEntry {
+  readonly purpose: TicketFor;
+  readonly pots: Pot[] = [];
+  readonly amounts: number[] = [];
+  readonly accounts: Account[] = [];
+  readonly marks: number[] = [];
+  callFrom = 0;
+  outputTokensMax: number | undefined;
+  clampedBy = "";
+  unprovenBy: readonly string[] = NOBODY;
+  openedMs = 0;
+  before: OpenEntry | undefined;
+  after: OpenEntry | undefined;
+  readonly #desk: Desk;
+  #ended = false;
+
+  constructor(desk: Desk, purpose: TicketFor) {
+    this.#desk = desk;
+    this.purpose = purpose;
+  }
+
+  /** Takes a line out: its limit is not counted for this attempt. */
+  drop(at: number): void {
+    this.pots.splice(at, 1);
+    this.amounts.splice(at, 1);
+    this.accounts.length = 0;
+    if (at < this.callFrom) this.callFrom -= 1;
+  }
+
+  /** It is taken: the call keeps its part. */
+  taken(nowMs: number): void {
+    const { callFrom, pots, accounts, amounts, marks } = this;
+    if (callFrom < pots.length) {
+      this.purpose.held.keep(pots, accounts, callFrom, nowMs);
+      pots.length = callFrom;
+      accounts.length = callFrom;
+      amounts.length = callFrom;
+      marks.length = callFrom;
+    }
+    this.#desk.open.add(this, nowMs);
+    this.#desk.counters.reserved += 1;
+  }
+
+  settle(usage: Usage | undefined, cost: Cost | undefined): void {
+    this.#desk.counters.settled += 1;
+    this.#end(isCounted(usage) ? usage : undefined, cost, true);
+  }
+
+  release(): void {
+    this.#desk.counters.released += 1;
+    this.#end(undefined, undefined, false);
+  }
+
+  expire(): void {
+    this.#desk.counters.leaked += 1;
+    this.#end(undefined, undefined, true);
+  }
+
+  /** Without usage, everything is charged or nothing. */
+  #end(usage: Usage | undefined, cost: Cost | undefined, charged: boolean): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    const desk = this.#desk;
+    const nowMs = desk.clock.now();
+    desk.open.remove(this);
+    if (charged) this.purpose.held.charged = true;
+    const { accounts, amounts, marks } = this;
+    for (let i = 0; i < accounts.length; i++) {
+      const account = accounts[i];
+      const reserved = amounts[i];
+      if (account === undefined || reserved === undefined) continue;
+      const spent = charged ? this.#spent(account, reserved, usage, cost) : 0;
+      settleLine(desk, { account, reserved, spent, mark: marks[i] ?? 0 }, nowMs);
+    }
+  }
+
+  #spent(
+    account: Account,
+    reserved: number,
+    usage: Usage | undefined,
+    cost: Cost | undefined,
+  ): number {
+    if (usage === undefined) return reserved;
+    const { limit } = account.pot.bound;
+    const actual = actualAmount(limit, this.purpose.target, usage, cost) ?? reserved;
+    if (actual <= reserved) return actual;
+    const { counters } = this.#desk;
+    counters.overrun += 1;
+    if (limit.unit === "nano_usd") counters.overrunNanoUsd += actual - reserved;
+    else counters.overrunTokens += actual - reserved;
+    return actual;
+  }
+}
+
+const NOBODY: readonly string[] = [];
