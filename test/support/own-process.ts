@@ -1,8 +1,12 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 
 const PAUSE_MS = 20;
+/** What one process has compiled the next need not: half of what a start costs. */
+const NODE_COMPILE_CACHE = join(tmpdir(), "weir-test-compile-cache");
 const KILL_MS = 30_000;
 
 /** How a process ended. */
@@ -32,7 +36,7 @@ export class OwnProcess {
     // tested.
     const { PATH = "", HOME = "", TMPDIR = "" } = process.env;
     this.#child = spawn(process.execPath, ["src/main.ts", ...args], {
-      env: { PATH, HOME, ...(TMPDIR === "" ? {} : { TMPDIR }), ...env },
+      env: { PATH, HOME, NODE_COMPILE_CACHE, ...(TMPDIR === "" ? {} : { TMPDIR }), ...env },
       stdio: ["ignore", "pipe", "pipe"],
     });
     const note = (text: string) => {
