@@ -1,6 +1,7 @@
 import { mkdirSync } from "node:fs";
 import type { ConnectRouter } from "@connectrpc/connect";
 import { compressionGzip, connectNodeAdapter } from "@connectrpc/connect-node";
+import { deriveWebhookSecret } from "../control/alert-message.ts";
 import type { BootstrapReport } from "../control/bootstrap.ts";
 import { createControl } from "../control/control.ts";
 import { startRetention } from "../control/retention.ts";
@@ -64,10 +65,12 @@ export async function startControl(plan: ControlPlan): Promise<RunningControl> {
   // The control plane waits for confirmations of the link, and the link reads from the control
   // plane.
   const registry = createLateRegistry();
+  const secretKey = loadSecretKey(plan.env.WEIR_SECRET_KEY, dataDir);
   const control = await createControl({
     store,
     clock,
-    sealer: createSealer(loadSecretKey(plan.env.WEIR_SECRET_KEY, dataDir)),
+    sealer: createSealer(secretKey),
+    webhookSecret: deriveWebhookSecret(secretKey),
     registry,
     onFault: (text) => log.error({}, text),
   });

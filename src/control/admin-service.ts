@@ -2,6 +2,8 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import type { AdminService } from "../../gen/weir/admin/v1/admin_service_pb.ts";
 import type { ProxyRegistry } from "../mesh/hub.ts";
 import { createTimestamp } from "../mesh/record.ts";
+import type { WebhookSecret } from "./alert-message.ts";
+import { createAlertMethods } from "./alert-service.ts";
 import type { Guard } from "./guard.ts";
 import { diffRevisions, listRevisions, rollbackTo } from "./history.ts";
 import { createKey, rotateKey } from "./key-service.ts";
@@ -13,6 +15,7 @@ import { createStandardMethods } from "./standard-methods.ts";
 /** What the admin service stands on. */
 export interface AdminContext extends ResourceContext {
   readonly registry: ProxyRegistry;
+  readonly webhookSecret: WebhookSecret;
 }
 
 /**
@@ -27,6 +30,7 @@ export function createAdminService(
     ...createPeopleMethods(context, guard),
     ...createServingMethods(context, guard),
     ...createOtherMethods(context, guard),
+    ...createAlertMethods(context, guard),
   };
 }
 

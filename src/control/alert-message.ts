@@ -1,4 +1,4 @@
-import { createHmac } from "node:crypto";
+import { createHmac, hkdfSync } from "node:crypto";
 import { MeshError } from "../mesh/errors.ts";
 import type { Alert } from "../store/alert-operations.ts";
 
@@ -23,6 +23,15 @@ export interface WebhookSecret {
   readonly bytes: Uint8Array;
   /** `whsec_` and base64: what libraries that verify take. */
   readonly text: string;
+}
+
+/**
+ * The secret of an installation, from the key that seals its other secrets: all control processes
+ * that share that key sign alike, and none of them keeps one more secret.
+ */
+export function deriveWebhookSecret(secretKey: Uint8Array): WebhookSecret {
+  const info = Buffer.from("weir webhook");
+  return createWebhookSecret(new Uint8Array(hkdfSync("sha256", secretKey, "", info, 24)));
 }
 
 export function createWebhookSecret(bytes: Uint8Array): WebhookSecret {

@@ -5,6 +5,7 @@ import type { Clock } from "../mesh/clock.ts";
 import type { Hub, ProxyRegistry } from "../mesh/hub.ts";
 import type { Store } from "../store/store.ts";
 import { createAdminService } from "./admin-service.ts";
+import type { WebhookSecret } from "./alert-message.ts";
 import { type BootstrapOrder, type BootstrapReport, bootstrap } from "./bootstrap.ts";
 import { createBroadcast } from "./broadcast.ts";
 import { createGuard } from "./guard.ts";
@@ -30,6 +31,8 @@ export interface ControlOptions {
   readonly store: Store;
   readonly clock: Clock;
   readonly sealer: Sealer;
+  /** What alerts are signed with. */
+  readonly webhookSecret: WebhookSecret;
   readonly registry: ProxyRegistry;
   /** Told of faults that callers are not told of, for the log; secrets are never in it. */
   readonly onFault: (text: string) => void;
@@ -37,7 +40,7 @@ export interface ControlOptions {
 
 /** Reads the whole policy into memory and begins to watch the store. Rejects with StoreError. */
 export async function createControl(options: ControlOptions): Promise<Control> {
-  const { store, clock, sealer, registry, onFault } = options;
+  const { store, clock, sealer, registry, webhookSecret, onFault } = options;
   const keeper = await createWorldKeeper(store);
   const installationId = await store.installationId();
   const broadcast = createBroadcast();
@@ -55,7 +58,7 @@ export async function createControl(options: ControlOptions): Promise<Control> {
   return {
     hub: publisher.hub,
     routes: (router) => {
-      const admin = { store, keeper, writer, sealer, clock, registry };
+      const admin = { store, keeper, writer, sealer, clock, registry, webhookSecret };
       router.service(AdminService, createAdminService(admin, guard));
       router.service(UsageService, createUsageService({ store, keeper, broadcast }, guard));
     },

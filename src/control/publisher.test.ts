@@ -9,6 +9,7 @@ import { CredentialSchema, ProviderSchema } from "../../gen/weir/admin/v1/provid
 import { TeamSchema } from "../../gen/weir/admin/v1/team_pb.ts";
 import { VirtualClock } from "../mesh/virtual-clock.ts";
 import { openSqliteStore, type SqliteStore } from "../store/sqlite-store.ts";
+import { createWebhookSecret } from "./alert-message.ts";
 import { type Control, createControl } from "./control.ts";
 import { providerKind, teamKind } from "./kinds.ts";
 import { createSealer } from "./sealer.ts";
@@ -26,6 +27,7 @@ const start = (use = sealer) =>
     store,
     clock,
     sealer: use,
+    webhookSecret: createWebhookSecret(Buffer.alloc(24)),
     registry: {
       list: () => [],
       waitForRevision: async () => ({ confirmed: 0, connected: 0, refusals: [] }),

@@ -11,6 +11,7 @@ import type { Role } from "../../gen/weir/admin/v1/team_pb.ts";
 import { systemClock } from "../mesh/clock.ts";
 import type { ProxyRegistry } from "../mesh/hub.ts";
 import { openSqliteStore, type SqliteStore } from "../store/sqlite-store.ts";
+import { createWebhookSecret } from "./alert-message.ts";
 import { type Control, createControl } from "./control.ts";
 import { createSealer, type Sealer } from "./sealer.ts";
 
@@ -47,6 +48,7 @@ export async function openTrial(): Promise<Trial> {
     store,
     clock: systemClock,
     sealer,
+    webhookSecret: createWebhookSecret(Buffer.alloc(24)),
     registry,
     onFault: (text) => faults.push(text),
   });
