@@ -22,7 +22,7 @@ import type { QuotaStore } from "./quota-store.ts";
  * (`test/contract/store-contract.ts`) runs on every engine. Every promise rejects with StoreError
  * when the engine fails; what a resolved write has written survives a crash.
  */
-export interface Store extends PolicyStore, LedgerStore, AlertStore {
+export interface Store extends PolicyStore, LedgerStore, QuotaStore, AlertStore {
   /**
    * Brings the schema up to date; safe when several instances do so at once. Resolves with the
    * versions it applied.

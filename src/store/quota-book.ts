@@ -1,0 +1,97 @@
+import type { TimeWindow } from "../mesh/window.ts";
+import type { BucketRow, LeaseRow, WindowRow } from "./quota-rows.ts";
+import { saveBuckets, saveLeases, saveWindows } from "./quota-rows.ts";
+import type { SqlSession } from "./sql-session.ts";
+
+/**
+ * The rows that one report touches, in memory, while the locks of its buckets are held. What is
+ * changed is marked and saved at the end.
+ */
+export class QuotaBook {
+  readonly #pages = new Map<string, Page>();
+  readonly #leases = new Map<string, LeaseRow>();
+  readonly #changed = new Set<BucketRow | WindowRow | LeaseRow>();
+
+  /** Takes rows in. What is in the book already stays: it is newer than its table. */
+  addBucket(row: BucketRow, current: TimeWindow | undefined): void {
+    this.#pages.set(row.bucket, { row, current, windows: new Map() });
+  }
+
+  addWindow(row: WindowRow): WindowRow {
+    const windows = this.#pages.get(row.bucket)?.windows;
+    const known = windows?.get(row.startMs);
+    if (known !== undefined) return known;
+    windows?.set(row.startMs, row);
+    return row;
+  }
+
+  addLease(row: LeaseRow): LeaseRow {
+    const key = `${row.epoch} ${row.startMs} ${row.bucket}`;
+    const known = this.#leases.get(key);
+    if (known !== undefined) return known;
+    this.#leases.set(key, row);
+    return row;
+  }
+
+  bucket(name: string): BucketRow | undefined {
+    return this.#pages.get(name)?.row;
+  }
+
+  buckets(): BucketRow[] {
+    return [...this.#pages.values()].map(({ row }) => row);
+  }
+
+  /** The window that is now; undefined where the limit is gone. */
+  currentOf(bucket: string): TimeWindow | undefined {
+    return this.#pages.get(bucket)?.current;
+  }
+
+  window(bucket: string, startMs: number): WindowRow | undefined {
+    return this.#pages.get(bucket)?.windows.get(startMs);
+  }
+
+  /** What is spent, held and forfeited in the windows from a moment on. */
+  usedFrom(bucket: string, horizonMs: number): number {
+    let used = 0;
+    for (const window of this.#pages.get(bucket)?.windows.values() ?? []) {
+      if (window.startMs >= horizonMs) used += window.spent + window.leased + window.forfeited;
+    }
+    return used;
+  }
+
+  lease(bucket: string, startMs: number, epoch: number): LeaseRow | undefined {
+    return this.#leases.get(`${epoch} ${startMs} ${bucket}`);
+  }
+
+  leases(): LeaseRow[] {
+    return [...this.#leases.values()];
+  }
+
+  change(...rows: readonly (BucketRow | WindowRow | LeaseRow)[]): void {
+    for (const row of rows) this.#changed.add(row);
+  }
+
+  listChangedWindows(): WindowRow[] {
+    return this.#listChanged(this.#listWindows());
+  }
+
+  async save(session: SqlSession): Promise<void> {
+    await saveBuckets(session, this.#listChanged(this.buckets()));
+    await saveWindows(session, this.listChangedWindows());
+    await saveLeases(session, this.#listChanged(this.leases()));
+  }
+
+  #listWindows(): WindowRow[] {
+    return [...this.#pages.values()].flatMap(({ windows }) => [...windows.values()]);
+  }
+
+  #listChanged<T extends BucketRow | WindowRow | LeaseRow>(rows: readonly T[]): T[] {
+    return rows.filter((row) => this.#changed.has(row));
+  }
+}
+
+interface Page {
+  readonly row: BucketRow;
+  readonly current: TimeWindow | undefined;
+  readonly windows: Map<number, WindowRow>;
+}

@@ -1,0 +1,170 @@
+import { parseBucket } from "../mesh/limit.ts";
+import { findWindow, type TimeWindow } from "../mesh/window.ts";
+import { QuotaBook } from "./quota-book.ts";
+import type { QuotaReportInput, QuotaTerms, ReportedLease } from "./quota-report.ts";
+import { readForm } from "./quota-report.ts";
+import type { LeaseRow } from "./quota-rows.ts";
+import {
+  bucketColumns,
+  leaseColumns,
+  readBucketRow,
+  readByKeys,
+  readLeaseRow,
+  readWindowRow,
+  windowColumns,
+} from "./quota-rows.ts";
+import type { SqlSession, SqlValue } from "./sql-session.ts";
+
+/**
+ * Locks every bucket that a report touches, in one order for all, and reads what is there. Only
+ * behind the locks: what was read before them may have changed since. With `past` also what earlier
+ * epochs of the proxy still hold.
+ */
+export async function openBook(
+  session: SqlSession,
+  input: QuotaReportInput,
+  past: boolean,
+): Promise<QuotaBook> {
+  const old = past ? await readPast(session, input) : [];
+  const names = listBuckets(input, old);
+  await lockBuckets(session, names);
+  const book = new QuotaBook();
+  const rows = await readBy(
+    session,
+    `SELECT ${bucketColumns} FROM quota_buckets`,
+    ["bucket"],
+    [...names.map((name) => [name])],
+  );
+  for (const row of rows.map(readBucketRow)) {
+    book.addBucket(row, findCurrent(input.terms.get(row.bucket), row.newestStartMs, input.atMs));
+  }
+  const keys = collectKeys(book, input, old);
+  const leases = await readBy(
+    session,
+    `SELECT ${leaseColumns} FROM quota_leases`,
+    ["bucket", "window_start_ms", "proxy_id", "epoch"],
+    keys.leases,
+  );
+  for (const row of leases) book.addLease(readLeaseRow(row));
+  const windows = await readBy(
+    session,
+    `SELECT ${windowColumns} FROM quota_windows`,
+    ["bucket", "window_start_ms"],
+    keys.windows,
+  );
+  for (const row of windows) book.addWindow(readWindowRow(row));
+  await readHorizons(session, book, input);
+  return book;
+}
+
+/** Never the window before one that another control has begun, whatever this one's clock says. */
+function findCurrent(
+  terms: QuotaTerms | undefined,
+  newestStartMs: number,
+  atMs: number,
+): TimeWindow | undefined {
+  if (terms === undefined) return undefined;
+  return findWindow(terms.window ?? { kind: "lifetime" }, Math.max(atMs, newestStartMs));
+}
+
+/** The update changes nothing: it is what holds others up who book or grant the same. */
+async function lockBuckets(session: SqlSession, names: readonly string[]): Promise<void> {
+  await session.runEach(
+    `INSERT INTO quota_buckets (bucket, policy, subject, kind, unit, ceiling, newest_start_ms,
+       level, level_at_ms, recall_for, recall_need, recall_since_ms, recall_asked_ms)
+     VALUES ($1, $2, $3, $4, $5, 0, 0, -1, 0, '', 0, 0, 0)
+     ON CONFLICT (bucket) DO UPDATE SET policy = excluded.policy`,
+    names.map((name) => {
+      const { policy = "", form = "", subject = "" } = parseBucket(name) ?? {};
+      const { kind, unit } = readForm(form);
+      return [name, policy, subject, kind, unit];
+    }),
+  );
+}
+
+/** In the order of locking. A bucket that is not known, and that nobody holds, is not made. */
+function listBuckets(input: QuotaReportInput, old: readonly LeaseRow[]): string[] {
+  const names = new Set(old.map(({ bucket }) => bucket));
+  for (const lease of input.leases) {
+    if (input.terms.has(lease.bucket) || lease.granted > 0 || lease.confirmed > 0) {
+      names.add(lease.bucket);
+    }
+  }
+  for (const { leases } of input.confessions) for (const { bucket } of leases) names.add(bucket);
+  // Byte by byte, not by a language: all instances must agree.
+  return [...names].filter((name) => parseBucket(name) !== undefined).sort();
+}
+
+/**
+ * What earlier epochs hold; of what they confess beyond, the confession itself names the leases.
+ */
+async function readPast(session: SqlSession, input: QuotaReportInput): Promise<LeaseRow[]> {
+  const rows = await session.rows(
+    `SELECT ${leaseColumns} FROM quota_leases
+     WHERE proxy_id = $1 AND closed = 0 AND epoch < $2 AND granted > confirmed + returned`,
+    [input.proxyId, input.epoch],
+  );
+  return rows.map(readLeaseRow);
+}
+
+function collectKeys(book: QuotaBook, input: QuotaReportInput, old: readonly LeaseRow[]) {
+  const windows = new Map<string, readonly SqlValue[]>();
+  const leases: (readonly SqlValue[])[] = [];
+  const add = (bucket: string, startMs: number, epoch: number) => {
+    windows.set(`${startMs} ${bucket}`, [bucket, startMs]);
+    leases.push([bucket, startMs, input.proxyId, epoch]);
+  };
+  for (const { bucket, startMs, epoch } of old) add(bucket, startMs, epoch);
+  for (const lease of input.leases) {
+    const startMs = resolveStart(book, lease);
+    if (startMs !== undefined) add(lease.bucket, startMs, input.epoch);
+    const current = book.currentOf(lease.bucket)?.startMs;
+    if (current !== undefined) windows.set(`${current} ${lease.bucket}`, [lease.bucket, current]);
+  }
+  for (const { epoch, leases: named } of input.confessions) {
+    for (const { bucket, windowStartMs } of named) add(bucket, windowStartMs, epoch);
+  }
+  return { windows: [...windows.values()], leases };
+}
+
+/** The window that a reported lease is of; undefined where it asks for one that is not there. */
+export function resolveStart(book: QuotaBook, lease: ReportedLease): number | undefined {
+  if (lease.windowStartMs !== -1) return lease.windowStartMs;
+  return book.currentOf(lease.bucket)?.startMs;
+}
+
+/** The earlier windows of rolling ones, where something may be granted. */
+async function readHorizons(
+  session: SqlSession,
+  book: QuotaBook,
+  input: QuotaReportInput,
+): Promise<void> {
+  const asked = new Set<string>();
+  for (const { bucket } of input.leases) {
+    const current = book.currentOf(bucket);
+    if (current !== undefined && current.horizonMs < current.startMs) asked.add(bucket);
+  }
+  await Promise.all(
+    [...asked].map(async (bucket) => {
+      const rows = await session.rows(
+        `SELECT ${windowColumns} FROM quota_windows WHERE bucket = $1 AND window_start_ms >= $2`,
+        [bucket, book.currentOf(bucket)?.horizonMs ?? 0],
+      );
+      for (const row of rows) book.addWindow(readWindowRow(row));
+    }),
+  );
+}
+
+/** Rows whose columns have the values of one of the keys. */
+async function readBy(
+  session: SqlSession,
+  select: string,
+  columns: readonly string[],
+  keys: readonly (readonly SqlValue[])[],
+) {
+  const condition = (places: readonly string[]) =>
+    columns.map((column, index) => `${column} = ${places[index]}`).join(" AND ");
+  const read = async (where: string, values: readonly SqlValue[]) =>
+    session.rows(`${select} WHERE ${where}`, values);
+  return await readByKeys(keys, read, condition);
+}
