@@ -20,7 +20,7 @@ let tookMs = 0;
 let breaks = false;
 let threaded = 0;
 
-const clock = { ...systemClock, now: () => systemClock.now() + aheadMs };
+const clock = { ...systemClock, now: () => aheadMs };
 const disk: Disk = {
   ...systemDisk,
   write: (file, bytes, at, done) => {
