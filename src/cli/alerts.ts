@@ -71,7 +71,7 @@ export const command: Command = {
 type Tail = (
   request: { readonly policy: string },
   calling: { readonly signal: AbortSignal; readonly timeoutMs: number },
-) => AsyncIterable<{ readonly alert?: Alert }>;
+) => AsyncIterable<{ readonly alert?: Alert | undefined }>;
 
 async function follow(given: Given, tail: Tail, show: (alert: Alert) => void): Promise<number> {
   const stop = new AbortController();
