@@ -82,7 +82,8 @@ export interface QuotaLink {
 export interface Watermarks {
   /**
    * Writes that each of these leases may be spent up to `usedMax`, in a form that survives a
-   * kill -9, before it returns. Throws when the disk fails.
+   * kill -9, before it returns. A later mark of a lease replaces the one before, also where it is
+   * lower. Throws when the disk fails; then the marks before still stand.
    */
   raise(marks: readonly Watermark[]): void;
   /** What earlier epochs left, to be confessed. */

@@ -54,6 +54,29 @@ export class Admission {
     }
   }
 
+  /**
+   * Lowers the marks of leases that are used less than they were, or that were given back: what a
+   * crash costs is the mark, and what is given back would be lost twice. A disk that fails leaves
+   * them higher than they need be.
+   */
+  lower(accounts: readonly Account[]): void {
+    const lowered: Account[] = [];
+    const marks: number[] = [];
+    for (const account of accounts) {
+      if (account.watermark === 0 || !isMarked(account)) continue;
+      const mark = lowestMark(account);
+      if (mark >= account.watermark) continue;
+      lowered.push(account);
+      marks.push(mark);
+    }
+    if (lowered.length === 0) return;
+    try {
+      this.#write(lowered, marks);
+    } catch {
+      // The next reservation says it.
+    }
+  }
+
   #roll(ticket: Ticket, at: number, nowMs: number): void {
     const pot = ticket.pots[at];
     if (pot === undefined) return;
@@ -80,8 +103,8 @@ export class Admission {
   }
 
   /**
-   * One write for all: those that are near their mark go along, so that the marks of limits that are
-   * used together rise together.
+   * One write for all: those that are near their mark go along, so that the marks of limits that
+   * are used together rise together.
    */
   #raise(ticket: Ticket): void {
     const accounts: Account[] = [];
@@ -119,9 +142,22 @@ export class Admission {
   }
 }
 
-/** What the disk must know of: what a crash could hide is spent. Slots and rates come back whole. */
+/**
+ * What the disk must know of: what a crash could hide is spent. Slots and rates come back whole.
+ */
 function isMarked(account: Account): boolean {
   return account.pot.bound.limit.kind === "budget" && account.windowStartMs !== NO_WINDOW;
+}
+
+/** Where its mark may stand: at what is used, and while it is in use a step beyond. */
+function lowestMark(account: Account): number {
+  const { used, watermark } = account;
+  if (account.outstanding === 0) return used;
+  const step = Math.max(STEP_BITES * account.pot.demand.bite, account.granted / STEP_PARTS);
+  const held = Math.max(used, account.granted - account.returned);
+  const mark = Math.min(held, Math.ceil(used + step));
+  // A write is worth a step, or what is no longer held.
+  return watermark > held || watermark - mark > step ? mark : watermark;
 }
 
 function diskFails(thrown: unknown): MeshError {

@@ -7,8 +7,8 @@ import type { AskBound } from "./bound.ts";
 import { boundCost, boundPrice } from "./price-bound.ts";
 
 /**
- * What an attempt takes from a limit at most. Throws PRICE_UNKNOWN when money is counted and nothing
- * tells what the target costs; undefined instead for a limit that refuses nobody.
+ * What an attempt takes from a limit at most. Throws PRICE_UNKNOWN when money is counted and
+ * nothing tells what the target costs; undefined instead for a limit that refuses nobody.
  */
 export function boundAmount(
   limit: Limit,

@@ -25,8 +25,8 @@ export class Gate {
   }
 
   /**
-   * True when the ticket is taken; false when it is worth asking the ledger. With `late`, nothing is
-   * worth waiting for any more: that is the verdict where nothing better is known. Throws the
+   * True when the ticket is taken; false when it is worth asking the ledger. With `late`, nothing
+   * is worth waiting for any more: that is the verdict where nothing better is known. Throws the
    * refusal. A limit that only audits steps aside; one that may be unproven lets pass; one that
    * clamps shortens the answer.
    */

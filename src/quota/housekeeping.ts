@@ -6,8 +6,8 @@ import type { Pot } from "./pot.ts";
 import type { Pots } from "./pots.ts";
 
 /**
- * What is done once a second for the buckets that are in use: windows that are over, leases that are
- * too large or idle, reservations that nobody ended, and the sums.
+ * What is done once a second for the buckets that are in use: windows that are over, leases that
+ * are too large or idle, reservations that nobody ended, and the sums.
  */
 export class Housekeeping {
   readonly #desk: Desk;

@@ -19,7 +19,9 @@ export class Pots {
     this.#clock = clock;
   }
 
-  /** The buckets of these limits, in their order. Throws QUOTA_UNAVAILABLE when there are too many. */
+  /**
+   * The buckets of these limits, in their order. Throws QUOTA_UNAVAILABLE when there are too many.
+   */
   along(limits: readonly BoundLimit[]): readonly Pot[] {
     const path = this.#paths.get(limits);
     if (path === undefined) return this.#find(limits);

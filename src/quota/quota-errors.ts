@@ -67,14 +67,15 @@ export function createRefusal(refused: Refused): MeshError {
 /** What is left as far as this proxy knows, in the limit's unit. */
 export function remainingOf(pot: Pot, nowMs: number): number {
   const { current, word } = pot;
-  if (current.rate !== undefined) return Math.floor(current.rate.levelAt(nowMs) / MICRO);
-  return Math.max(0, current.available) + (word?.remaining ?? 0);
+  const free = word?.remaining ?? 0;
+  if (current.rate === undefined) return Math.max(0, current.available) + free;
+  return Math.floor(Math.max(0, current.rate.levelAt(nowMs)) / MICRO) + free;
 }
 
-/** The ceiling of a window, or what a rate admits at once. */
+/** The ceiling of a window, or what a rate admits in each period. */
 export function limitOf(pot: Pot): number {
   const { limit } = pot.bound;
-  if (limit.kind === "rate") return limit.burst;
+  if (limit.kind === "rate") return limit.amount;
   return pot.word?.ceiling ?? limit.amount;
 }
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
+import { createBoundedAsk, HouseFixture, reserveOnce } from "../../test/support/quota-house.ts";
 import { MeshError } from "../mesh/errors.ts";
 import type { Reservation } from "../mesh/quota.ts";
 import { createUsage } from "../mesh/usage.ts";
-import { createBoundedAsk, HouseFixture, reserveOnce } from "./house.fixture.ts";
 
 /** 36 bytes and 64 of overhead, and 100 of output: 200 tokens. */
 const TOKENS = 200;

@@ -107,6 +107,7 @@ class QuotaRoom implements QuotaRoomProxy, Desk {
       clock: tools.clock,
       counters: this.counters,
       watermarks: tools.watermarks,
+      reporting: (sent) => this.#admission.lower(sent.map(({ account }) => account)),
       heard: (reply, answered) => this.#heard(reply, answered),
       lost: (why) => this.#lost(why),
     });

@@ -152,8 +152,8 @@ export class Refill {
 }
 
 /**
- * What those who wait for a bucket need, as a report says it: the first of them, and further ones as
- * far as the ledger may have it. `alone` tells that it is the first one's need only, so that a
+ * What those who wait for a bucket need, as a report says it: the first of them, and further ones
+ * as far as the ledger may have it. `alone` tells that it is the first one's need only, so that a
  * refusal of it is final.
  */
 export function needOf(

@@ -8,6 +8,7 @@ import { needOf } from "./refill.ts";
 /** One lease of a report, as it was sent. */
 export interface SentLease {
   readonly pot: Pot;
+  readonly account: Account;
   readonly lease: LeaseReport;
   /** What was asked for those who wait. */
   readonly need: number;
@@ -19,20 +20,20 @@ export interface SentLease {
 export function reportPot(pot: Pot, nowMs: number): SentLease[] {
   const sent: SentLease[] = [];
   for (const account of pot.draining) {
-    if (account.dirty) sent.push({ pot, lease: describe(account), need: 0, alone: true });
+    if (account.dirty) sent.push({ pot, account, lease: describe(account), need: 0, alone: true });
   }
   const { current } = pot;
   const { need, alone } = needOf(pot, nowMs);
   const want = wantOf(pot, need, nowMs);
   if (current.windowStartMs < 0) {
     if (need > 0 || want > 0 || pot.curious) {
-      sent.push({ pot, lease: ask(pot, want, need), need, alone });
+      sent.push({ pot, account: current, lease: ask(pot, want, need), need, alone });
     }
   } else if (current.dirty || need > 0 || want > 0) {
     const lease = describe(current);
     lease.want = whole(want);
     lease.need = whole(need);
-    sent.push({ pot, lease, need, alone });
+    sent.push({ pot, account: current, lease, need, alone });
   }
   pot.curious = false;
   return sent;

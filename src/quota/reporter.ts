@@ -10,6 +10,8 @@ export interface ReporterTools {
   readonly clock: Clock;
   readonly counters: QuotaCounters;
   readonly watermarks: Watermarks;
+  /** These leases are about to be reported. */
+  reporting(sent: readonly SentLease[]): void;
   /** Takes up a reply that has come. */
   heard(reply: QuotaReply, answered: Answered): void;
   /** The ledger has gone, or says that it cannot answer. */
@@ -23,9 +25,9 @@ export interface Answered {
 }
 
 /**
- * Tells the ledger what has changed, one report at a time: the next is made only when the one before
- * is answered, and until then that one is sent again as it is. So that nothing is counted twice or
- * lost, whatever the link does.
+ * Tells the ledger what has changed, one report at a time: the next is made only when the one
+ * before is answered, and until then that one is sent again as it is. So that nothing is counted
+ * twice or lost, whatever the link does.
  */
 export class Reporter {
   readonly #tools: ReporterTools;
@@ -142,6 +144,7 @@ export class Reporter {
       }
     }
     this.#queue = this.#queue.slice(taken);
+    this.#tools.reporting(leases);
     this.#sequence += 1n;
     const report: QuotaReport = {
       $typeName: "weir.link.v1.QuotaReport",

@@ -10,7 +10,9 @@ export interface Line {
   readonly mark: number;
 }
 
-/** Ends one account's part: books what is spent; the rest stays here, or goes where it is awaited. */
+/**
+ * Ends one account's part: books what is spent; the rest stays here, or goes where it is awaited.
+ */
 export function settleLine(desk: Desk, line: Line, nowMs: number): void {
   const { account, reserved, spent } = line;
   const { pot } = account;

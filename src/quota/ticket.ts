@@ -21,8 +21,8 @@ export interface TicketFor {
 }
 
 /**
- * What one attempt takes: a line for each bucket, by position. While it is asked for, the lines from
- * `callFrom` on are those that the call will keep.
+ * What one attempt takes: a line for each bucket, by position. While it is asked for, the lines
+ * from `callFrom` on are those that the call will keep.
  */
 export class Ticket implements Reservation, OpenEntry {
   readonly purpose: TicketFor;

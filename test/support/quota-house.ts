@@ -1,15 +1,15 @@
 import type { QuotaReport } from "../../gen/weir/link/v1/link_service_pb.ts";
-import { createTestAsk, createTestCall } from "../../test/support/calls.ts";
-import { createTestLeg, createTestTarget } from "../../test/support/targets.ts";
-import type { AskBounds, ChatAsk } from "../mesh/ask.ts";
-import type { Call } from "../mesh/call.ts";
-import type { Leg } from "../mesh/grant.ts";
-import { type BoundLimit, bindLimit, type Limit } from "../mesh/limit.ts";
-import type { LeftEpoch, Reservation, Watermark, Watermarks } from "../mesh/quota.ts";
-import type { Target } from "../mesh/target.ts";
-import { VirtualClock } from "../mesh/virtual-clock.ts";
-import { LedgerFixture } from "./ledger.fixture.ts";
-import { createQuota, type QuotaRoomProxy, type QuotaTools } from "./quota.ts";
+import type { AskBounds, ChatAsk } from "../../src/mesh/ask.ts";
+import type { Call } from "../../src/mesh/call.ts";
+import type { Leg } from "../../src/mesh/grant.ts";
+import { type BoundLimit, bindLimit, type Limit } from "../../src/mesh/limit.ts";
+import type { LeftEpoch, Reservation, Watermark, Watermarks } from "../../src/mesh/quota.ts";
+import type { Target } from "../../src/mesh/target.ts";
+import { VirtualClock } from "../../src/mesh/virtual-clock.ts";
+import { createQuota, type QuotaRoomProxy, type QuotaTools } from "../../src/quota/quota.ts";
+import { createTestAsk, createTestCall } from "./calls.ts";
+import { LedgerFixture } from "./quota-ledger.ts";
+import { createTestLeg, createTestTarget } from "./targets.ts";
 
 /** A limit for tests: $1 for ever, for all together. */
 export function createTestLimit(fields: Partial<Limit> = {}): Limit {
@@ -49,8 +49,7 @@ export class WatermarksFixture implements Watermarks {
   raise(marks: readonly Watermark[]): void {
     if (this.fault !== undefined) throw this.fault;
     for (const mark of marks) {
-      const key = `${mark.bucket}@${mark.windowStartMs}`;
-      if ((this.marks.get(key)?.usedMax ?? -1) < mark.usedMax) this.marks.set(key, mark);
+      this.marks.set(`${mark.bucket}@${mark.windowStartMs}`, mark);
     }
   }
 

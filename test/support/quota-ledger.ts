@@ -5,8 +5,8 @@ import {
   type QuotaReply,
   type QuotaReport,
 } from "../../gen/weir/link/v1/link_service_pb.ts";
-import type { Clock } from "../mesh/clock.ts";
-import type { Limit } from "../mesh/limit.ts";
+import type { Clock } from "../../src/mesh/clock.ts";
+import type { Limit } from "../../src/mesh/limit.ts";
 
 /** A ledger in memory, with the semantics of the real one, for the tests of this room. */
 export class LedgerFixture {
