@@ -1,4 +1,4 @@
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
 import { ProviderSchema } from "../../gen/weir/admin/v1/provider_pb.ts";
 import { ChatSchema, FinishReason, Role } from "../../gen/weir/v1/chat_pb.ts";
@@ -182,10 +182,48 @@ describe("createSimUpstream()", () => {
   });
 });
 
+describe("a cap of output tokens", () => {
+  const count = async (model: string, options: TrialOptions) => {
+    const trial = start(model, options);
+    const { usage, finish } = await trial.done;
+    return [(usage?.outputTokens ?? 0) + (usage?.reasoningTokens ?? 0), finish.reason];
+  };
+  const tools = [
+    { tool: { case: "function", value: { name: "look", parametersSchema: "" } } },
+  ] as const;
+
+  it("cuts an answer, whatever the request says", async () => {
+    for (const chat of [{}, { sampling: { maxTokens: 90 } }, { sampling: { maxTokens: -1 } }]) {
+      const trial = count("text?tokens=100", { outputTokensMax: 7, chat });
+      expect(await trial).toEqual([7, FinishReason.LENGTH]);
+    }
+  });
+
+  it("leaves a lower limit", async () => {
+    const chat = { sampling: { maxTokens: 3 } };
+    expect(await count("text", { outputTokensMax: 7, chat })).toEqual([3, FinishReason.LENGTH]);
+  });
+
+  it("holds for thoughts and for calls of tools", async () => {
+    const [thought] = await count("text?reasoning_tokens=50", { outputTokensMax: 20 });
+    expect(thought).toBe(20);
+    const whole = await count("text?tool_calls=9", { chat: { tools: [...tools] } });
+    expect(whole).toEqual([expect.any(Number), FinishReason.TOOL_CALLS]);
+    const [called, reason] = await count("text?tool_calls=9", {
+      outputTokensMax: 5,
+      chat: { tools: [...tools] },
+    });
+    expect(called).toBeLessThanOrEqual(5);
+    expect(reason).toBe(FinishReason.LENGTH);
+  });
+});
+
 interface TrialOptions {
   readonly stream?: boolean;
   readonly behind?: boolean;
   readonly random?: ReturnType<typeof createSeededRandom>;
+  readonly outputTokensMax?: number;
+  readonly chat?: MessageInitShape<typeof ChatSchema>;
 }
 
 function start(model: string, options: TrialOptions = {}) {
@@ -200,6 +238,7 @@ function start(model: string, options: TrialOptions = {}) {
     warnings: [],
     partial: undefined,
     sent: false,
+    outputTokensMax: options.outputTokensMax,
     opened: (status) => opened.push(status),
   };
   const sink = {
@@ -210,7 +249,10 @@ function start(model: string, options: TrialOptions = {}) {
     ready: () => gate.promise,
   };
   const part = { part: { case: "text" as const, value: { text: "hello weir" } } };
-  const chat = create(ChatSchema, { messages: [{ role: Role.USER, parts: [part] }] });
+  const chat = create(ChatSchema, {
+    messages: [{ role: Role.USER, parts: [part] }],
+    ...options.chat,
+  });
   const ask = createChatAsk(chat, options.stream ?? true, 20);
   const target = createTarget(model);
   const upstream = createSimUpstream(clock, options.random ?? createSeededRandom(1));
