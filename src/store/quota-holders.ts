@@ -35,7 +35,7 @@ export async function readHolders(
   let unreserved = 0;
   for (const row of rows) {
     held += readInteger(row, "held");
-    const silent = overdue && readInteger(row, "reported_ms") < recallSinceMs;
+    const silent = overdue && readInteger(row, "reported_ms") <= recallSinceMs;
     if (silent) continue;
     unreserved += Math.max(0, readInteger(row, "held") - readInteger(row, "outstanding"));
   }

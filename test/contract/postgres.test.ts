@@ -7,7 +7,8 @@ import {
   type PostgresDatabases,
   withClient,
 } from "../support/postgres-server.ts";
-import { runStoreContract } from "./store-contract.ts";
+import { runQuotaContract } from "./quota-contract.ts";
+import { runStoreContract, type StoreFixture } from "./store-contract.ts";
 
 describe.skipIf(noDatabases)(`Postgres${noDatabases ? ` (${noDatabases})` : ""}`, () => {
   let databases: PostgresDatabases;
@@ -16,7 +17,7 @@ describe.skipIf(noDatabases)(`Postgres${noDatabases ? ` (${noDatabases})` : ""}`
   });
   afterAll(() => databases.end());
 
-  runStoreContract("Postgres", async () => {
+  const createFixture = async (): Promise<StoreFixture> => {
     const url = await databases.create();
     const opened: Store[] = [];
     return {
@@ -30,7 +31,9 @@ describe.skipIf(noDatabases)(`Postgres${noDatabases ? ` (${noDatabases})` : ""}`
         await databases.drop(url);
       },
     };
-  });
+  };
+  runStoreContract("Postgres", createFixture);
+  runQuotaContract("Postgres", createFixture);
 
   it("compares every text byte by byte, whatever the database's own order is", async () => {
     const url = await databases.create();

@@ -3,9 +3,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openSqliteStore } from "../../src/store/sqlite-store.ts";
 import type { Store } from "../../src/store/store.ts";
-import { runStoreContract } from "./store-contract.ts";
+import { runQuotaContract } from "./quota-contract.ts";
+import { runStoreContract, type StoreFixture } from "./store-contract.ts";
 
-runStoreContract("SQLite", async () => {
+runStoreContract("SQLite", createFixture);
+runQuotaContract("SQLite", createFixture);
+
+async function createFixture(): Promise<StoreFixture> {
   const directory = mkdtempSync(join(tmpdir(), "weir-store-"));
   const opened: Store[] = [];
   return {
@@ -19,4 +23,4 @@ runStoreContract("SQLite", async () => {
       rmSync(directory, { recursive: true });
     },
   };
-});
+}
