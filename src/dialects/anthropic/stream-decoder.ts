@@ -3,6 +3,7 @@ import type { ChatEvent } from "../../mesh/chunk.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../mesh/json.ts";
 import type { FrameDecoder } from "../passed-chunk.ts";
 import { readFrames } from "../sse.ts";
+import type { PieceField } from "./delta-template.ts";
 import { mapFinish } from "./finish.ts";
 import { encodeCallExtras, mapCitation } from "./read-content.ts";
 import { parseEvent } from "./stream-state.ts";
@@ -56,6 +57,14 @@ export class StreamDecoder implements FrameDecoder {
     }
   }
 
+  /** What `decode` does for an event that tells of this piece. */
+  addPiece(piece: Piece, out: ChatEvent[]): number {
+    const { field, text } = piece;
+    if (field === "text") return this.#text(text, out);
+    if (field === "thinking") return this.#thought({ text }, out);
+    return this.#input(piece.index, text, out);
+  }
+
   #delta(event: JsonObject, out: ChatEvent[]): number {
     const { delta } = event;
     if (!isJsonObject(delta)) return 0;
@@ -67,7 +76,7 @@ export class StreamDecoder implements FrameDecoder {
       case "signature_delta":
         return this.#thought({ signature: textOf(delta.signature) }, out);
       case "input_json_delta":
-        return this.#input(this.#open.get(numberOf(event.index)), textOf(delta.partial_json), out);
+        return this.#input(numberOf(event.index), textOf(delta.partial_json), out);
       case "citations_delta": {
         const block = this.#open.get(numberOf(event.index));
         if (block !== undefined && isJsonObject(delta.citation)) {
@@ -123,7 +132,7 @@ export class StreamDecoder implements FrameDecoder {
     if (open.toolCallIndex < 0) return;
     const { toolCallIndex } = open;
     // Input that came whole with the block's start, or none at all, which is an empty object.
-    if (open.input === "") this.#input(open, JSON.stringify(open.block.input ?? {}), out);
+    if (open.input === "") this.#addInput(open, JSON.stringify(open.block.input ?? {}), out);
     out.push({
       case: "toolCallDone",
       value: { $typeName: "weir.v1.ToolCallDone", choiceIndex: 0, toolCallIndex },
@@ -161,7 +170,11 @@ export class StreamDecoder implements FrameDecoder {
     return text.length;
   }
 
-  #input(open: OpenBlock | undefined, json: string, out: ChatEvent[]): number {
+  #input(index: number, json: string, out: ChatEvent[]): number {
+    return this.#addInput(this.#open.get(index), json, out);
+  }
+
+  #addInput(open: OpenBlock | undefined, json: string, out: ChatEvent[]): number {
     if (open === undefined || json === "") return 0;
     if (open.vendor) {
       open.input += json;
@@ -182,6 +195,14 @@ export class StreamDecoder implements FrameDecoder {
     });
     return json.length;
   }
+}
+
+/** A piece of a block that was found without parsing its event; never empty. */
+export interface Piece {
+  readonly field: PieceField;
+  /** Of the block. */
+  readonly index: number;
+  readonly text: string;
 }
 
 interface OpenBlock {

@@ -20,7 +20,7 @@ function frame(json: string): string {
 function learn(json: string): DeltaTemplate {
   const template = new DeltaTemplate();
   const chunk: unknown = JSON.parse(json);
-  if (isJsonObject(chunk)) template.learn(frame(json), chunk);
+  if (isJsonObject(chunk)) template.learnChunk(frame(json), chunk);
   return template;
 }
 
@@ -79,10 +79,23 @@ describe("a delta template", () => {
     expect(matches(padded, padded.replace("xyz", "\\q"))).toBe(false);
   });
 
+  for (const [name, other] of [
+    ["an end", plain.replace("null", '"stop"')],
+    ["no text", plain.replace('"a"', '""')],
+    ["another id", plain.replace('"c"', '"d"')],
+  ] as const) {
+    it(`passes over frames up to one with ${name}`, () => {
+      const template = learn(plain);
+      const before = frame(plain) + frame(plain.replace('"a"', '"bcd"'));
+      expect(template.skip(before + frame(other) + frame(plain), 0)).toBe(before.length);
+      expect(template.skipped).toBe(2);
+    });
+  }
+
   it("stops learning in a stream whose frames are never alike", () => {
     const template = new DeltaTemplate();
     const json = (id: number) => plain.replace('"c"', `"${id}"`);
-    for (let id = 0; id < 9; id += 1) template.learn(frame(json(id)), JSON.parse(json(id)));
+    for (let id = 0; id < 9; id += 1) template.learnChunk(frame(json(id)), JSON.parse(json(id)));
     expect(template.match(frame(json(8)), 0)).toBe(-1);
   });
 });
@@ -205,17 +218,21 @@ const sound = fc
     frames: fc.array(fc.tuple(fc.nat(2), texts), { minLength: 1, maxLength: 14 }),
     told: fc.boolean(),
     space: fc.constantFrom("", " "),
+    padded: fc.boolean(),
     run: fc.integer({ min: 1, max: 6 }),
   })
-  .map(({ fields, frames, told, space, run }) => {
-    const write = (delta: JsonValue, finish: string | null): string =>
-      respell({ id: "c1", choices: [{ index: 0, delta, finish_reason: finish }] }, false, space);
+  .map(({ fields, frames, told, space, padded, run }) => {
+    const write = (delta: JsonValue, finish: string | null): string => {
+      const padding = padded ? { p: "x".repeat(JSON.stringify(delta).length % 4) } : {};
+      const choices = [{ index: 0, delta, finish_reason: finish }];
+      return respell({ id: "c1", choices, ...padding }, false, space);
+    };
     const jsons = frames.map(([kind, text]) => {
       const field = fields[kind % fields.length] ?? "content";
       const call = { index: 0, id: "t", function: { name: "f", arguments: text } };
       return write(field === "tool" ? { tool_calls: [call] } : { [field]: text }, null);
     });
-    jsons.push(write({}, "length"));
+    jsons.push(write(told ? { content: "z" } : {}, "length"));
     const usage = { prompt_tokens: 3, completion_tokens: 1 };
     if (told) jsons.push(respell({ id: "c1", choices: [], usage }, false, space));
     return { jsons: [...jsons, "[DONE]"], run };

@@ -203,7 +203,7 @@ export class PassingReader implements StreamReader {
   }
 
   #noteContent(frame: Buffer, letters: string): void {
-    this.#template.learn(letters, this.#chunk);
+    this.#template.learnChunk(letters, this.#chunk);
     this.#contentFrames += 1;
     this.#contentBytes += frame.length;
     if (this.#prefix === undefined) {

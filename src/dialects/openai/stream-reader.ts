@@ -85,7 +85,7 @@ class DecodingReader implements StreamReader {
       }
       this.#lesson = undefined;
       const end = readFrame(text, at, this.#onEvent);
-      if (this.#lesson !== undefined) this.#template.learn(text.slice(at, end), this.#lesson);
+      if (this.#lesson !== undefined) this.#template.learnChunk(text.slice(at, end), this.#lesson);
       at = end;
     }
   }
