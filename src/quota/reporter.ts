@@ -59,8 +59,13 @@ export class Reporter {
   connected(send: (report: QuotaReport) => void): void {
     this.#send = send;
     this.#silentUntilMs = Number.NEGATIVE_INFINITY;
-    if (this.#flight === undefined) this.schedule(0);
-    else this.#transmit(this.#flight);
+    if (this.#flight !== undefined) {
+      this.#transmit(this.#flight);
+      return;
+    }
+    // One that was due while there was no connection has no timer any more.
+    this.#dueMs = Number.POSITIVE_INFINITY;
+    this.schedule(0);
   }
 
   disconnected(): void {

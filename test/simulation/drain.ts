@@ -101,10 +101,15 @@ interface Left {
 async function spendAll(world: World, bound: BoundLimit): Promise<Left | undefined> {
   const { limit, bucket } = bound;
   const least = Math.max(leastOf(limit.unit), Math.floor(limit.amount / 250));
+  const booked = measureBooked(world, bound);
+  let probed = 0;
   let amount = limit.unit === "requests" ? 1 : Math.max(least, Math.floor(limit.amount / 3));
   for (let asked = 0; asked < 400; asked += 1) {
     const outcome = await probe(world, bound, amount);
-    if (outcome === "served") continue;
+    if (outcome === "served") {
+      probed += amount;
+      continue;
+    }
     if (outcome === "killed") return undefined;
     if (outcome.reason !== "BUDGET_EXHAUSTED") {
       world.fail(
@@ -112,7 +117,7 @@ async function spendAll(world: World, bound: BoundLimit): Promise<Left | undefin
       );
       return undefined;
     }
-    const left = measure(world, bound);
+    const left = measure(world, bound, booked, probed);
     world.trace.note(`probe of ${amount} refused: ${JSON.stringify(left)}`);
     if (left === undefined) return undefined;
     if (left.free >= amount) {
@@ -157,29 +162,42 @@ async function probe(world: World, bound: BoundLimit, amount: number): Promise<O
   return outcome;
 }
 
-/**
- * What nobody has spent and nothing has forfeited, of the newest window; undefined while an earlier
- * edit or an unproven admission makes that meaningless.
- */
-function measure(world: World, bound: BoundLimit): { free: number; forfeited: number } | undefined {
-  const { bucket, limit } = bound;
+/** What is booked as spent, in the windows that count now, and the newest of them. */
+function measureBooked(world: World, { bucket, limit }: BoundLimit): Booked {
   const windows = readWindows(world.store.engine).get(bucket) ?? [];
-  const newest = windows.at(-1);
-  if (newest === undefined) return { free: limit.amount, forfeited: 0 };
   const rolls = limit.window?.kind === "rolling" && limit.window.days > 1;
-  let spent = 0;
-  let lost = 0;
-  for (const row of rolls ? windows : [newest]) {
-    spent += row.spent;
-    lost += row.forfeited;
-  }
-  // Spent since the last report, and frozen leases of starts that have not been confessed yet.
-  const charged = world.observer.chargesOf(bound, newest.startMs);
-  const frozen = world.frozenOf(bucket, rolls ? undefined : newest.startMs);
+  const counted = rolls ? windows : windows.slice(-1);
   return {
-    free: limit.amount - Math.max(spent, charged) - lost - frozen,
-    forfeited: lost + frozen,
+    startMs: windows.at(-1)?.startMs,
+    from: rolls ? undefined : windows.at(-1)?.startMs,
+    spent: counted.reduce((sum, { spent }) => sum + spent, 0),
+    forfeited: counted.reduce((sum, { forfeited }) => sum + forfeited, 0),
   };
+}
+
+interface Booked {
+  readonly startMs: number | undefined;
+  /** The window to look at; undefined for all. */
+  readonly from: number | undefined;
+  readonly spent: number;
+  readonly forfeited: number;
+}
+
+/**
+ * What nobody has spent and nothing has forfeited, of the newest window: what was booked when all
+ * was quiet, and what was probed since. Undefined when another window has begun meanwhile.
+ */
+function measure(
+  world: World,
+  bound: BoundLimit,
+  before: Booked,
+  probed: number,
+): { free: number; forfeited: number } | undefined {
+  const now = measureBooked(world, bound);
+  if (before.startMs !== undefined && now.startMs !== before.startMs) return undefined;
+  const frozen = world.frozenOf(bound.bucket, now.from);
+  const forfeited = now.forfeited + frozen;
+  return { free: bound.limit.amount - before.spent - probed - forfeited, forfeited };
 }
 
 function leastOf(unit: string): number {

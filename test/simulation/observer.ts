@@ -39,12 +39,15 @@ export class Observer {
     this.#rates.stands(key, limit);
   }
 
-  /** A vendor has charged, or will, for an attempt. */
-  charge(bound: BoundLimit, windowStartMs: number, amount: number, unproven: boolean): void {
+  /**
+   * A vendor has charged, or will, for an attempt; of which so much at most was taken although
+   * nobody could prove that it was left.
+   */
+  charge(bound: BoundLimit, windowStartMs: number, amount: number, unprovenMax: number): void {
     const { bucket } = bound;
-    if (unproven) this.#unproven.set(bucket, this.unprovenOf(bucket) + amount);
+    if (unprovenMax > 0) this.#unproven.set(bucket, this.unprovenOf(bucket) + unprovenMax);
     // Admitted before the ledger had said a word: it is booked wherever the first lease will be.
-    if (unproven && windowStartMs < 0) return;
+    if (unprovenMax > 0 && windowStartMs < 0) return;
     const windows = this.#charges.get(bucket) ?? new Map<number, number>();
     this.#charges.set(bucket, windows);
     windows.set(windowStartMs, (windows.get(windowStartMs) ?? 0) + amount);

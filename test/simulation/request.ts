@@ -162,7 +162,8 @@ export class SimulatedRequest {
       const amount = countIn(unit, actual, question.target);
       const windowStartMs = life.windows.get(bound.bucket) ?? -1;
       const unproven = reservation.unprovenBy.includes(policy);
-      observer.charge(bound, windowStartMs, amount, unproven);
+      const unprovenMax = unproven ? countIn(unit, most, question.target) : 0;
+      observer.charge(bound, windowStartMs, amount, unprovenMax);
       if (plan.end !== "counted") observer.blurred.add(bound.bucket);
     }
     this.#billed ||= bills;

@@ -64,7 +64,7 @@ export async function runSimulation(
   counts.happened = world.time.happened;
   counts.deaths = world.deaths;
   const { trace, violation } = world;
-  return { seed, hash: trace.hash, violation, tail: trace.tail(200), counts, drained };
+  return { seed, hash: trace.hash, violation, tail: trace.tail(1_000), counts, drained };
 }
 
 function scheduleRequests(world: World, counts: RunCounts): void {
