@@ -1,12 +1,8 @@
-import { fromJson, toJsonString } from "@bufbuild/protobuf";
+import { fromJson } from "@bufbuild/protobuf";
 import { errorToJson } from "@connectrpc/connect/protocol-connect";
 import type { Chat, Decision } from "../../../../gen/weir/v1/chat_pb.ts";
-import {
-  StreamChatRequestSchema,
-  StreamChatResponseSchema,
-} from "../../../../gen/weir/v1/chat_service_pb.ts";
+import { StreamChatRequestSchema } from "../../../../gen/weir/v1/chat_service_pb.ts";
 import { createChatAsk } from "../../../dialects/typed-ask.ts";
-import type { ChatEvent } from "../../../mesh/chunk.ts";
 import type { MeshError } from "../../../mesh/errors.ts";
 import { addAnswerFields } from "../answer-headers.ts";
 import { createConnectError } from "../mesh-to-status.ts";
@@ -17,6 +13,7 @@ import { type ConnectArrival, ConnectExchange } from "./connect-exchange.ts";
 import { decodeChat } from "./decode-chat.ts";
 import { type EventExchange, EventSink } from "./event-sink.ts";
 import { frameEvents } from "./frame-events.ts";
+import { frameJson, frameJsonEvents } from "./frame-json.ts";
 import { measureChat } from "./measure-request.ts";
 import { streamEvents } from "./stream-chat.ts";
 
@@ -90,7 +87,7 @@ export class StreamChatExchange extends ConnectExchange implements EventExchange
   protected override sendError(error: MeshError, fields: string[]): void {
     this.#head(fields);
     const told = createConnectError(error, this.call.requestId);
-    this.#end(frame(END_FLAG, JSON.stringify({ error: errorToJson(told, undefined) })));
+    this.#end(frameJson(END_FLAG, JSON.stringify({ error: errorToJson(told, undefined) })));
   }
 
   #head(fields: string[]): void {
@@ -114,23 +111,5 @@ function unframe(body: Buffer): Buffer | undefined {
   return body.subarray(FRAME_PREFIX_BYTES);
 }
 
-function frameJsonEvents(events: readonly ChatEvent[], before?: Buffer): Buffer {
-  const frames = before === undefined ? [] : [before];
-  for (const event of events) {
-    const $typeName = "weir.v1.StreamChatResponse";
-    frames.push(frame(0, toJsonString(StreamChatResponseSchema, { $typeName, event })));
-  }
-  return Buffer.concat(frames);
-}
-
-function frame(flag: number, text: string): Buffer {
-  const bytes = Buffer.byteLength(text);
-  const framed = Buffer.allocUnsafe(FRAME_PREFIX_BYTES + bytes);
-  framed[0] = flag;
-  framed.writeUInt32BE(bytes, 1);
-  framed.write(text, FRAME_PREFIX_BYTES);
-  return framed;
-}
-
 const END_FLAG = 2;
-const GOOD_END = frame(END_FLAG, "{}");
+const GOOD_END = frameJson(END_FLAG, "{}");
