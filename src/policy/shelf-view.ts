@@ -8,59 +8,58 @@ export interface PolicyTally {
   looked: number;
 }
 
+/** There are as many views as keys ask: those that hold nothing share it. */
+const NOTHING: readonly PolicyEntry[] = [];
+
 /** What of a shelf concerns a principal, kept up to date by looking at what has changed. */
 export class ShelfView {
   readonly #principal: Principal;
   readonly #tally: PolicyTally;
-  readonly #entries = new Map<string, PolicyEntry>();
   #version = 0;
+  entries = NOTHING;
 
   constructor(principal: Principal, tally: PolicyTally) {
     this.#principal = principal;
     this.#tally = tally;
   }
 
-  get entries(): Iterable<PolicyEntry> {
-    return this.#entries.values();
-  }
-
   /** True when what concerns the principal has changed. */
   refresh(shelf: PolicyShelf | undefined): boolean {
     if (shelf === undefined) {
-      const had = this.#entries.size > 0;
-      this.#entries.clear();
       this.#version = 0;
-      return had;
+      return this.#keep(NOTHING);
     }
     if (shelf.version === this.#version) return false;
     const names = shelf.changesSince(this.#version);
     this.#version = shelf.version;
-    if (names === undefined) return this.#lookThrough(shelf);
+    if (names === undefined) {
+      const all = [...shelf.entries.values()];
+      return this.#keep(all.filter((entry) => this.#concerns(entry)));
+    }
     let changed = false;
     for (const name of names) {
-      if (this.#put(name, shelf.entries.get(name))) changed = true;
+      if (this.#replace(name, shelf.entries.get(name))) changed = true;
     }
     return changed;
   }
 
-  #lookThrough(shelf: PolicyShelf): boolean {
-    let changed = false;
-    for (const name of [...this.#entries.keys()]) {
-      if (!shelf.entries.has(name) && this.#entries.delete(name)) changed = true;
-    }
-    for (const [name, entry] of shelf.entries) {
-      if (this.#put(name, entry)) changed = true;
-    }
-    return changed;
+  #replace(name: string, entry: PolicyEntry | undefined): boolean {
+    const others = this.entries.filter(({ policy }) => policy.name !== name);
+    return this.#keep(this.#concerns(entry) ? [...others, entry] : others);
   }
 
-  #put(name: string, entry: PolicyEntry | undefined): boolean {
+  /** False when it is what was there before. */
+  #keep(entries: readonly PolicyEntry[]): boolean {
+    const before = this.entries;
+    if (before.length === entries.length && before.every((each, at) => each === entries[at])) {
+      return false;
+    }
+    this.entries = entries.length === 0 ? NOTHING : entries;
+    return true;
+  }
+
+  #concerns(entry: PolicyEntry | undefined): entry is PolicyEntry {
     this.#tally.looked += 1;
-    const before = this.#entries.get(name);
-    if (entry !== undefined && concernsPrincipal(entry, this.#principal)) {
-      this.#entries.set(name, entry);
-      return before !== entry;
-    }
-    return this.#entries.delete(name);
+    return entry !== undefined && concernsPrincipal(entry, this.#principal);
   }
 }
