@@ -5,6 +5,7 @@ import { openaiChat, openaiCompletions, openaiEmbed } from "../dialects/openai/i
 import type { House, Readiness } from "../ingress/house.ts";
 import { createChatHandler, createCountHandler, createEmbedHandler } from "../mesh/chat.ts";
 import type { Clock } from "../mesh/clock.ts";
+import type { Quota } from "../mesh/quota.ts";
 import type { Random } from "../mesh/random.ts";
 import type { Rooms } from "../mesh/rooms.ts";
 import { createSnapshotHolder, type SnapshotHolder } from "../mesh/snapshot-holder.ts";
@@ -27,6 +28,7 @@ export interface Ground {
   readonly readFile: (path: string) => string;
   readonly catalogue: Catalogue;
   readonly note: Rooms["note"];
+  readonly quota: Quota;
   /** What is wrong beside the snapshot's own faults, in sentences. */
   faults(): readonly string[];
   draining(): boolean;
@@ -60,7 +62,7 @@ export function composeHouse(ground: Ground): ComposedHouse {
   const sim = createSimUpstream(clock, random);
   const upstreams = createUpstreams({ openai: upstream, anthropic: upstream, sim });
   const breakers = new Breakers(clock);
-  const tools = { clock, random, breakers };
+  const tools = { clock, random, breakers, quota: ground.quota };
   const policy = createPolicyRoom(current);
   const directory = createModelDirectory(
     current,

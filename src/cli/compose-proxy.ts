@@ -6,11 +6,15 @@ import type { House } from "../ingress/house.ts";
 import { openPort, type Port, type PortCertificate } from "../ingress/port.ts";
 import { createRestDoor } from "../ingress/rest/door.ts";
 import { type AdminRelay, createAdminRelay, type RelayTarget } from "../ingress/rpc/admin-relay.ts";
+import { readBootId } from "../link/boot-id.ts";
+import { createSystemDisk } from "../link/disk.ts";
 import { type Journal, openJournal } from "../link/journal.ts";
 import { createProxyLink, type ProxyLink } from "../link/proxy-end.ts";
 import { openSnapshotFile } from "../link/snapshot-file.ts";
+import { openWatermarks } from "../link/watermark-file.ts";
 import type { Clock } from "../mesh/clock.ts";
 import { systemRandom } from "../mesh/random.ts";
+import { createQuota } from "../quota/quota.ts";
 import type { Log } from "../telemetry/log.ts";
 import { type Address, formatAddress, reachableAddress } from "./address.ts";
 import type { Environment } from "./command.ts";
@@ -65,6 +69,14 @@ export async function startProxy(plan: ProxyPlan): Promise<RunningProxy> {
     log,
   });
   await adoptSiblings(plan, journal);
+  const watermarks = await openWatermarks({
+    directory: dataDir,
+    disk: createSystemDisk(),
+    epoch: journal.epoch,
+    bootId: readBootId(clock),
+    log,
+  });
+  const quota = createQuota({ clock, watermarks, journalFault: () => journal.fault(), log });
   let draining = false;
   let link: ProxyLink | undefined;
   const { house, holder, upstream } = composeHouse({
@@ -74,6 +86,7 @@ export async function startProxy(plan: ProxyPlan): Promise<RunningProxy> {
     readFile: (path) => readFileSync(path, "utf8").trim(),
     catalogue: createCatalogue(clock),
     note: journal.note,
+    quota,
     faults: () => listJournalFaults(journal),
     draining: () => draining,
   });
@@ -97,6 +110,7 @@ export async function startProxy(plan: ProxyPlan): Promise<RunningProxy> {
     listen: () => formatAddress({ host: plan.listen.host, port: port.port }),
     holder,
     journal,
+    quota,
     random: systemRandom,
     clock,
     log,
@@ -112,10 +126,12 @@ export async function startProxy(plan: ProxyPlan): Promise<RunningProxy> {
       const impatience = clock.after(RELAY_GRACE_MS, () => relay.close());
       await port.drain(graceMs);
       impatience.cancel();
+      await quota.close();
       link?.close();
       relay.close();
       await snapshotFile.close();
       await upstream.destroy();
+      await watermarks.close();
       await journal.close();
     },
   };

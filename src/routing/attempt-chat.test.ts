@@ -39,7 +39,8 @@ function createHouse(scripts: Readonly<Record<string, Script>>) {
     countTokens: () => Promise.resolve(undefined),
   };
   const breakers = new Breakers(clock);
-  const tools = { clock, random: createSeededRandom(1), breakers };
+  const quota = { begin: () => expect.fail("nothing limits these calls") };
+  const tools = { clock, random: createSeededRandom(1), breakers, quota };
   return { clock, calls, breakers, attemptChat: createAttemptChat(tools, upstream) };
 }
 

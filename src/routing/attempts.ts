@@ -26,7 +26,7 @@ export interface AttemptTools {
   readonly random: Random;
   readonly breakers: Breakers;
   /** What the limits of a leg are counted by. */
-  readonly quota?: Quota;
+  readonly quota: Quota;
 }
 
 /**

@@ -1,4 +1,4 @@
-import { asMeshError, MeshError } from "../mesh/errors.ts";
+import { asMeshError, type MeshError } from "../mesh/errors.ts";
 import type { Leg } from "../mesh/grant.ts";
 import type { Reservation } from "../mesh/quota.ts";
 import type { Target } from "../mesh/target.ts";
@@ -17,9 +17,6 @@ export function takeReservation<E, T>(
 ): Taken | Promise<Taken> {
   if (ask === undefined || leg.limits === undefined || leg.limits.length === 0) return undefined;
   const { trail } = call;
-  if (tools.quota === undefined) {
-    return new MeshError("QUOTA_UNAVAILABLE", "This proxy counts nothing: it cannot hold a limit.");
-  }
   trail.quota ??= tools.quota.begin(call, ask);
   try {
     const taken = trail.quota.reserve(leg, target);
