@@ -11,6 +11,8 @@ import type { Ticket } from "./ticket.ts";
 export class Admission {
   readonly #desk: Desk;
   readonly #watermarks: Watermarks;
+  /** Marks of leases that are forgotten, to be taken out with the next write. */
+  #stale: Watermark[] = [];
 
   constructor(desk: Desk, watermarks: Watermarks) {
     this.#desk = desk;
@@ -54,6 +56,13 @@ export class Admission {
     }
   }
 
+  /** The lease is forgotten: its mark is of no use. */
+  forgot(account: Account): void {
+    if (account.watermark === 0) return;
+    const { windowStartMs, pot } = account;
+    this.#stale.push({ bucket: pot.bound.bucket, windowStartMs, usedMax: 0 });
+  }
+
   /**
    * Lowers the marks of leases that are used less than they were, or that were given back: what a
    * crash costs is the mark, and what is given back would be lost twice. A disk that fails leaves
@@ -69,7 +78,7 @@ export class Admission {
       lowered.push(account);
       marks.push(mark);
     }
-    if (lowered.length === 0) return;
+    if (lowered.length === 0 && this.#stale.length < STALE_MAX) return;
     try {
       this.#write(lowered, marks);
     } catch {
@@ -130,11 +139,13 @@ export class Admission {
       windowStartMs: account.windowStartMs,
       usedMax: marks[i] ?? account.used,
     }));
+    const stale = this.#stale;
     try {
-      this.#watermarks.raise(raised);
+      this.#watermarks.raise(stale.length === 0 ? raised : stale.concat(raised));
     } catch (thrown) {
       throw diskFails(thrown);
     }
+    if (stale.length > 0) this.#stale = [];
     this.#desk.counters.watermarks += 1;
     accounts.forEach((account, i) => {
       account.watermark = marks[i] ?? account.watermark;
@@ -173,5 +184,7 @@ function diskFails(thrown: unknown): MeshError {
   );
 }
 
+/** So many marks of no use are worth a write of their own. */
+const STALE_MAX = 100;
 const STEP_BITES = 8;
 const STEP_PARTS = 64;

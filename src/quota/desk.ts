@@ -19,4 +19,6 @@ export interface Desk {
   returned(pot: Pot): void;
   /** More was used than was taken: the disk is told. */
   overran(account: Account): void;
+  /** The ledger knows all of a lease that is empty: a crash costs nothing of it. */
+  forgot(account: Account): void;
 }

@@ -68,7 +68,7 @@ export class Housekeeping {
     const { demand, current } = pot;
     demand.tick(nowMs);
     this.#resize(pot, nowMs);
-    pot.sweep();
+    if (pot.draining.length > 0) for (const gone of pot.sweep()) this.#desk.forgot(gone);
     // The ledger's clock may be behind this one: it is asked until it says that the window is over.
     for (const account of pot.draining) if (!account.over) account.dirty = true;
     const size = sizeLease(pot);
@@ -80,6 +80,7 @@ export class Housekeeping {
     pot.active = false;
     this.#active.delete(pot);
     this.#pots.forget(pot);
+    this.#desk.forgot(current);
   }
 
   #resize(pot: Pot, nowMs: number): void {

@@ -67,10 +67,11 @@ export class Pot {
     this.current = account;
   }
 
-  /** Leases of windows that are over and have nothing left are forgotten. */
-  sweep(): void {
-    if (this.draining.length === 0) return;
-    this.draining = this.draining.filter((account) => !(account.over && account.settled));
+  /** Forgets leases of windows that are over and have nothing left; returns them. */
+  sweep(): readonly Account[] {
+    const gone = this.draining.filter((account) => account.over && account.settled);
+    if (gone.length > 0) this.draining = this.draining.filter((each) => !gone.includes(each));
+    return gone;
   }
 
   /** The account of a window; undefined when there is none. */

@@ -210,6 +210,10 @@ class QuotaRoom implements QuotaRoomProxy, Desk {
     this.#admission.overran(account);
   }
 
+  forgot(account: Account): void {
+    this.#admission.forgot(account);
+  }
+
   #ask(pot: Pot): void {
     this.changed(pot);
     const { recallPollMs, coalesceMs } = this.#options;
@@ -227,6 +231,8 @@ class QuotaRoom implements QuotaRoomProxy, Desk {
       const sent = answered.sent.get(pot);
       const account = hearGrant(pot, grant, { nowMs, sentAtMs: answered.sentAtMs, sent });
       if (account !== undefined) recalled.push(account);
+      // What was admitted without proof is the lease's debt from its beginning.
+      this.#admission.overran(pot.current);
       heard.push(pot);
     }
     for (const pot of heard) this.#refill.wake(pot);
