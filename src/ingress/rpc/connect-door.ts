@@ -43,15 +43,14 @@ export function createConnectDoor(house: RpcHouse, hot?: HotConnect): ConnectDoo
       refuse(house, request, response, createUnknownError(readPath(request)));
       return;
     }
+    const { methodKind } = handler.method;
+    const oneMessage = methodKind === "unary" || methodKind === "server_streaming";
+    if (oneMessage && request.httpVersionMajor !== 1) limitReading(house, request, response);
     const giveBack: GiveBack = (read, more) => {
       const body = listBody(read, more ? request : undefined);
       void serve(house, handler, { request, response, body });
     };
     if (hot?.serve(request, response, giveBack) === true) return;
-    const { methodKind } = handler.method;
-    if (methodKind === "unary" || methodKind === "server_streaming") {
-      limitReading(house, request, response);
-    }
     void serve(house, handler, { request, response });
   };
 }
@@ -144,7 +143,7 @@ function readPath(request: RpcRequest): string {
   return query < 0 ? url : url.slice(0, query);
 }
 
-/** Drops a request whose body does not end; on HTTP/1.1 the port watches over that too. */
+/** Drops a request whose body does not end; on HTTP/1.1 the port watches over that. */
 function limitReading(house: RpcHouse, request: RpcRequest, response: RpcResponse): void {
   const timer = house.clock.after(READ_TIMEOUT_MS, () => {
     response.destroy();

@@ -1,4 +1,5 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingHttpHeaders } from "node:http";
+import type { Readable, Writable } from "node:stream";
 import type { Call } from "../../../mesh/call.ts";
 import type { Timer } from "../../../mesh/clock.ts";
 import { asMeshError, MeshError } from "../../../mesh/errors.ts";
@@ -10,11 +11,22 @@ import { mapRefusal } from "../refusal.ts";
 import { retryAfterSeconds } from "../retry-after.ts";
 import type { RpcHouse } from "../rpc-house.ts";
 
-/** What is known of a call of the Connect protocol when it arrives over HTTP/1.1. */
+/** A request of node:http or of node:http2's compatible form. */
+export interface ConnectRequest extends Readable {
+  readonly headers: IncomingHttpHeaders;
+}
+
+/** A response of node:http or of node:http2's compatible form. */
+export interface ConnectResponse extends Writable {
+  readonly headersSent: boolean;
+  writeHead(status: number, headers: string[]): unknown;
+}
+
+/** What is known of a call of the Connect protocol when it arrives. */
 export interface ConnectArrival {
   readonly house: RpcHouse;
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
+  readonly request: ConnectRequest;
+  readonly response: ConnectResponse;
   /** Whether messages are in protobuf's binary form; else they are JSON. */
   readonly binary: boolean;
   readonly timeoutMs: number | undefined;
@@ -27,11 +39,11 @@ export interface ConnectArrival {
  */
 export type GiveBack = (body: Buffer, more: boolean) => void;
 
-/** One call of the Connect protocol over HTTP/1.1, up to its answer. */
+/** One call of the Connect protocol, up to its answer. */
 export abstract class ConnectExchange {
   readonly call: Call;
   readonly binary: boolean;
-  protected readonly response: ServerResponse;
+  protected readonly response: ConnectResponse;
   /** True once the answer is complete, or nobody waits for it. */
   protected ended = false;
   readonly #arrival: ConnectArrival;
@@ -50,7 +62,7 @@ export abstract class ConnectExchange {
     this.call = openCall({ door: "connect", credential, timeoutMs }, house.clock);
   }
 
-  /** Begins to read. That a body comes to its end in time is the port's to see to. */
+  /** Begins to read. That a body comes to its end in time is for others to see to. */
   open(): void {
     const { house, request, timeoutMs } = this.#arrival;
     request.on("data", this.#onData);

@@ -1,4 +1,5 @@
 import { Agent, type IncomingHttpHeaders, request as openRequest } from "node:http";
+import { connect } from "node:http2";
 import { gzipSync } from "node:zlib";
 import { type DescMessage, type MessageShape, toBinary, toJsonString } from "@bufbuild/protobuf";
 import fc from "fast-check";
@@ -77,6 +78,34 @@ function send(port: Port, asked: Asked, pause?: () => Promise<void>): Promise<An
   });
 }
 
+function sendHttp2(port: Port, asked: Asked): Promise<Answered> {
+  const { method = "POST", path = CREATE_CHAT, body = "" } = asked;
+  return new Promise((resolve, reject) => {
+    const session = connect(`http://127.0.0.1:${port.port}`);
+    session.on("error", reject);
+    const base = { "content-type": "application/json", authorization: `Bearer ${TEST_KEY}` };
+    const fields = Object.entries({ ...base, ...asked.headers }).filter(
+      ([, value]) => value !== "",
+    );
+    const headers = { ":method": method, ":path": path, ...Object.fromEntries(fields) };
+    const stream = session.request(headers, { endStream: false });
+    let received: IncomingHttpHeaders = {};
+    const pieces: Buffer[] = [];
+    stream.on("response", (answered) => {
+      received = answered;
+    });
+    stream.on("data", (piece: Buffer) => pieces.push(piece));
+    stream.on("end", () => {
+      session.close();
+      const { ":status": status, ...others } = received;
+      const text = Buffer.concat(pieces).toString("latin1");
+      resolve({ status: Number(status), headers: others, body: text });
+    });
+    stream.on("error", reject);
+    stream.end(body);
+  });
+}
+
 /** An answer without what differs from call to call. */
 function normalize({ status, headers, body }: Answered) {
   const { date: _date, "x-weir-overhead-us": _overhead, ...others } = headers;
@@ -86,8 +115,8 @@ function normalize({ status, headers, body }: Answered) {
   return { status, headers: { ...others, "x-request-id": id.slice(0, 4) }, body: replaced };
 }
 
-async function expectSameAnswer(asked: Asked): Promise<Answered> {
-  const [fast, slow] = await Promise.all([send(hot, asked), send(reference, asked)]);
+async function expectSameAnswer(asked: Asked, sendOver = send): Promise<Answered> {
+  const [fast, slow] = await Promise.all([sendOver(hot, asked), sendOver(reference, asked)]);
   expect(normalize(fast)).toEqual(normalize(slow));
   return fast;
 }
@@ -215,13 +244,19 @@ function encode<Desc extends DescMessage>(
 describe("createHotConnect()", () => {
   for (const [what, asked] of cases) {
     it(`answers as connect-node does: ${what}`, async () => {
-      expect((await expectSameAnswer(asked)).body).not.toContain("secret");
+      for (const sendOver of [send, sendHttp2]) {
+        const { body } = await expectSameAnswer(asked, sendOver);
+        expect(body).not.toContain("secret");
+      }
     });
   }
 
   for (const [what, asked] of streamCases) {
     it(`streams as connect-node does: ${what}`, async () => {
-      expect((await expectSameAnswer(asked)).body).not.toContain("secret");
+      for (const sendOver of [send, sendHttp2]) {
+        const { body } = await expectSameAnswer(asked, sendOver);
+        expect(body).not.toContain("secret");
+      }
     });
   }
 

@@ -1,4 +1,3 @@
-import { IncomingMessage, ServerResponse } from "node:http";
 import type { RpcRequest, RpcResponse } from "../connect-door.ts";
 import { MESSAGE_BYTES_MAX } from "../limits.ts";
 import type { RpcHouse } from "../rpc-house.ts";
@@ -7,8 +6,8 @@ import { StreamChatExchange } from "./connect-stream.ts";
 import { CreateChatExchange, EmbedExchange } from "./connect-unary.ts";
 
 /**
- * The fast way for calls of the Connect protocol over HTTP/1.1 to the methods that carry nearly all
- * load. What is unusual is left to connect-node, which is the reference: both pass the same suite.
+ * The fast way for calls of the Connect protocol to the methods that carry nearly all load. What is
+ * unusual is left to connect-node, which is the reference: both pass the same suite.
  */
 export interface HotConnect {
   /**
@@ -23,7 +22,6 @@ export function createHotConnect(house: RpcHouse): HotConnect {
     serve: (request, response, giveBack) => {
       const method = methods.get(request.url ?? "");
       if (method === undefined || !isPlain(request, method.encodingField)) return false;
-      if (!(response instanceof ServerResponse)) return false;
       const { "content-type": type, "connect-timeout-ms": timeout } = request.headers;
       const binary = type === method.binaryType;
       if (!binary && type !== method.jsonType) return false;
@@ -66,8 +64,8 @@ const methods: ReadonlyMap<string, HotConnectMethod> = new Map<string, HotConnec
 ]);
 
 /** Whether there is nothing about a request that connect-node treats in a way of its own. */
-function isPlain(request: RpcRequest, encodingField: string): request is IncomingMessage {
-  if (!(request instanceof IncomingMessage) || request.method !== "POST") return false;
+function isPlain(request: RpcRequest, encodingField: string): boolean {
+  if (request.method !== "POST") return false;
   const { headers } = request;
   const encoding = headers[encodingField];
   if (encoding !== undefined && encoding !== "identity") return false;
@@ -75,7 +73,7 @@ function isPlain(request: RpcRequest, encodingField: string): request is Incomin
   if (length !== undefined && !(Number(length) <= MESSAGE_BYTES_MAX)) return false;
   const timeout = headers["connect-timeout-ms"];
   if (timeout !== undefined && !TIMEOUT.test(String(timeout))) return false;
-  return headers.host !== undefined && HOST.test(headers.host);
+  return HOST.test(headers.host ?? headers[":authority"]?.toString() ?? "");
 }
 
 /** A millisecond at least, and no longer than a timer can wait. */
