@@ -63,6 +63,23 @@ describe("a body that is no request", () => {
   });
 });
 
+it("a body that is no UTF-8 is as long as the text that it becomes", async () => {
+  let asked: { bytes: number; text: string } | undefined;
+  const handler: ChatHandler = (call, ask, sink) => {
+    const part = ask.chat().messages[0]?.parts[0]?.part;
+    asked = { bytes: ask.bytes, text: part?.case === "text" ? part.value.text : "" };
+    return echo(call, ask, sink);
+  };
+  const door = await openDoor({ house: { chat: handler } });
+  const begin = '{"model": "sim/echo", "messages": [{"role": "user", "content": "';
+  const end = '"}]}';
+  const body = Buffer.concat([Buffer.from(begin), Buffer.alloc(1_000, 0xff), Buffer.from(end)]);
+  const url = `${door.url}/v1/chat/completions`;
+  expect((await fetch(url, { method: "POST", headers, body })).status).toBe(200);
+  expect(asked?.text).toBe("\ufffd".repeat(1_000));
+  expect(asked?.bytes).toBeGreaterThanOrEqual(3_000);
+});
+
 describe("a body that is too large", () => {
   const rest = { bodyBytesMax: 1_048_576 };
   const large = JSON.stringify({ ...question, pad: "x".repeat(1_048_576) });

@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import { gunzip } from "node:zlib";
 import type { CancellationListener } from "../../mesh/cancellation.ts";
 import type { Timer } from "../../mesh/clock.ts";
@@ -11,7 +12,7 @@ const NOTHING = Buffer.alloc(0);
 /** A request's body, read and parsed. */
 export interface JsonBody {
   readonly json: JsonObject;
-  /** Its length after decompression. */
+  /** Its length after decompression, as UTF-8: what a model may read of it is no longer. */
   readonly bytes: number;
 }
 
@@ -127,7 +128,8 @@ function settleJson(
 ): void {
   try {
     const json = parseJsonObject(bytes, exchange.options.jsonDepthMax);
-    resolve({ json, bytes: bytes.length });
+    // A byte that is no UTF-8 becomes a character of three.
+    resolve({ json, bytes: isUtf8(bytes) ? bytes.length : bytes.length * 3 });
   } catch (thrown) {
     reject(thrown);
   }
