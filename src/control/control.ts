@@ -10,6 +10,8 @@ import { type BootstrapOrder, type BootstrapReport, bootstrap } from "./bootstra
 import { createBroadcast } from "./broadcast.ts";
 import { createGuard } from "./guard.ts";
 import { createPublisher } from "./publisher.ts";
+import { createQuotaAlerts } from "./quota-alerts.ts";
+import { createQuotaLedger } from "./quota-ledger.ts";
 import type { Sealer } from "./sealer.ts";
 import { createUsageService } from "./usage-service.ts";
 import { createWorldKeeper } from "./world.ts";
@@ -54,9 +56,30 @@ export async function createControl(options: ControlOptions): Promise<Control> {
     onFault,
   });
   const writer = createWriter({ store, keeper, registry, clock, committed: publisher.committed });
+  const alerts = createQuotaAlerts({
+    store,
+    clock,
+    installationId,
+    secret: webhookSecret,
+    onFault,
+  });
+  const ledger = createQuotaLedger({
+    store,
+    clock,
+    findPolicy: (name) => keeper.current.policies.get(name),
+    onFault,
+    onReadings: alerts.note.bind(alerts),
+    // Only an engine that several processes may use tells of their commits.
+    shared: store.onCommit !== undefined,
+  });
+  publisher.hub.onCommit(() => ledger.policiesChanged());
   const guard = createGuard({ keeper, clock, onFault });
   return {
-    hub: publisher.hub,
+    hub: {
+      ...publisher.hub,
+      reportQuota: ledger.reportQuota,
+      onRecall: ledger.onRecall,
+    },
     routes: (router) => {
       const admin = { store, keeper, writer, sealer, clock, registry, webhookSecret };
       router.service(AdminService, createAdminService(admin, guard));
@@ -68,6 +91,8 @@ export async function createControl(options: ControlOptions): Promise<Control> {
       return report;
     },
     close: () => {
+      ledger.close();
+      alerts.close();
       publisher.close();
       broadcast.close();
     },

@@ -59,6 +59,15 @@ export class QuotaBook {
     return used;
   }
 
+  /** What is spent and forfeited in the windows from a moment on. */
+  spentFrom(bucket: string, horizonMs: number): number {
+    let spent = 0;
+    for (const window of this.#pages.get(bucket)?.windows.values() ?? []) {
+      if (window.startMs >= horizonMs) spent += window.spent + window.forfeited;
+    }
+    return spent;
+  }
+
   lease(bucket: string, startMs: number, epoch: number): LeaseRow | undefined {
     return this.#leases.get(`${epoch} ${startMs} ${bucket}`);
   }

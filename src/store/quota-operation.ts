@@ -160,6 +160,7 @@ function describe(
     levelGranted: lease?.levelGranted ?? 0,
     levelReturned: lease?.levelReturned ?? 0,
     ceiling: input.terms.get(bucket)?.amount ?? row?.ceiling ?? 0,
+    spent: current === undefined ? 0 : book.spentFrom(bucket, current.horizonMs),
     ...decision,
   };
 }

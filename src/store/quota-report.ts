@@ -76,6 +76,8 @@ export interface QuotaGrant {
   readonly levelGranted: number;
   readonly levelReturned: number;
   readonly ceiling: number;
+  /** Spent and forfeited in all windows that count. */
+  readonly spent: number;
   readonly remaining: number;
   readonly refusal: QuotaRefusal;
   readonly recalled: boolean;

@@ -74,19 +74,28 @@ export async function readQuotaStatus(
   }));
 }
 
+/** A bucket that a proxy collects. */
+export interface RecalledBucket {
+  readonly bucket: string;
+  readonly proxyId: string;
+  /** When it last asked, by the clock of the control that it asked through. */
+  readonly askedMs: number;
+}
+
 /** Buckets that somebody collects, and for whom. */
 export async function readRecalled(
   session: SqlSession,
   { sinceMs, limit }: { readonly sinceMs: number; readonly limit: number },
-): Promise<readonly { readonly bucket: string; readonly proxyId: string }[]> {
+): Promise<readonly RecalledBucket[]> {
   const rows = await session.rows(
-    `SELECT bucket, recall_for FROM quota_buckets
+    `SELECT bucket, recall_for, recall_asked_ms FROM quota_buckets
      WHERE recall_asked_ms > $1 AND recall_for <> '' ORDER BY recall_asked_ms DESC LIMIT $2`,
     [sinceMs, limit],
   );
   return rows.map((row) => ({
     bucket: readText(row, "bucket"),
     proxyId: readText(row, "recall_for"),
+    askedMs: readInteger(row, "recall_asked_ms"),
   }));
 }
 

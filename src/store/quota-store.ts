@@ -1,5 +1,5 @@
 import type { QuotaReportInput, QuotaReportOutcome } from "./quota-report.ts";
-import type { QuotaBucketStatus, QuotaStatusQuery } from "./quota-status.ts";
+import type { QuotaBucketStatus, QuotaStatusQuery, RecalledBucket } from "./quota-status.ts";
 import type { QuotaSuspension } from "./quota-suspension.ts";
 
 /** What limits have been counted, and who holds what of them. */
@@ -16,7 +16,7 @@ export interface QuotaStore {
   recalledQuota(query: {
     readonly sinceMs: number;
     readonly limit: number;
-  }): Promise<readonly { readonly bucket: string; readonly proxyId: string }[]>;
+  }): Promise<readonly RecalledBucket[]>;
   /** Why nothing is granted; undefined when it is. */
   quotaSuspension(): Promise<QuotaSuspension | undefined>;
   /** Grants again after a suspension. Returns what it was. */

@@ -16,7 +16,7 @@ import { decodeRecord, encodeRecord, encodeScope } from "./ledger-codec.ts";
 import type { Migration } from "./migrations.ts";
 import type { SqlBackend } from "./operations.ts";
 import type { QuotaReportInput, QuotaReportOutcome } from "./quota-report.ts";
-import type { QuotaBucketStatus, QuotaStatusQuery } from "./quota-status.ts";
+import type { QuotaBucketStatus, QuotaStatusQuery, RecalledBucket } from "./quota-status.ts";
 import type { QuotaSuspension } from "./quota-suspension.ts";
 import { decodeChange, decodeResource, encodeBody, listSecrets } from "./resource-codec.ts";
 import type { ResourceRow } from "./resource-rows.ts";
@@ -173,7 +173,7 @@ export class SqlStore implements Store {
   recalledQuota(query: {
     readonly sinceMs: number;
     readonly limit: number;
-  }): Promise<readonly { readonly bucket: string; readonly proxyId: string }[]> {
+  }): Promise<readonly RecalledBucket[]> {
     return this.#backend.run("recalledQuota", query);
   }
 

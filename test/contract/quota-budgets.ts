@@ -39,6 +39,7 @@ export function describeQuotaBudgets(createFixture: () => Promise<StoreFixture>)
         levelGranted: 0,
         levelReturned: 0,
         ceiling: 100,
+        spent: 0,
         remaining: 70,
         refusal: "none",
         recalled: false,

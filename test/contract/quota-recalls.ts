@@ -33,7 +33,7 @@ export function describeQuotaRecalls(createFixture: () => Promise<StoreFixture>)
       expect(outcome.recalls).toEqual([bucket]);
       expect(outcome.grants[0]).toMatchObject({ granted: 0, refusal: "recalling" });
       const recalled = await store().recalledQuota({ sinceMs: NOON - 1, limit: 10 });
-      expect(recalled).toContainEqual({ bucket, proxyId: two.id });
+      expect(recalled).toContainEqual({ bucket, proxyId: two.id, askedMs: NOON });
 
       const held = { bucket, windowStartMs: MIDNIGHT, granted: 90, confirmed: 20 };
       expect(await one.ask(terms, held)).toMatchObject({ recalled: true });

@@ -1,0 +1,100 @@
+import {
+  LeaseGrant_Refusal,
+  type LeaseReport,
+  type QuotaReply,
+  type QuotaReport,
+} from "../../gen/weir/link/v1/link_service_pb.ts";
+import type { ProxyStart } from "../mesh/hub.ts";
+import type {
+  QuotaGrant,
+  QuotaRefusal,
+  QuotaReportInput,
+  QuotaTerms,
+  ReportedLease,
+} from "../store/quota-report.ts";
+
+/**
+ * A report as the store takes it. Throws RangeError where an amount is none: a proxy that counts so
+ * is not to be booked.
+ */
+export function readReport(
+  from: ProxyStart,
+  report: QuotaReport,
+  more: { readonly atMs: number; readonly terms: ReadonlyMap<string, QuotaTerms> },
+): QuotaReportInput {
+  return {
+    proxyId: from.proxyId,
+    epoch: from.epoch,
+    sequence: readAmount(report.sequence),
+    previousEpoch: readAmount(report.previousEpoch),
+    leases: report.leases.map(readLease),
+    confessions: report.confessions.map(({ epoch, trusted, leases }) => ({
+      epoch: readAmount(epoch),
+      trusted,
+      leases: leases.map(({ bucket, windowStartMs, usedMax }) => ({
+        bucket,
+        windowStartMs: readAmount(windowStartMs),
+        usedMax: readAmount(usedMax),
+      })),
+    })),
+    ...more,
+  };
+}
+
+/** The answer, as it goes over the link. */
+export function createReply(sequence: bigint, grants: readonly QuotaGrant[]): QuotaReply {
+  return {
+    $typeName: "weir.link.v1.QuotaReply",
+    sequence,
+    unavailable: "",
+    leases: grants.map((grant) => ({
+      $typeName: "weir.link.v1.LeaseGrant",
+      bucket: grant.bucket,
+      windowStartMs: BigInt(grant.windowStartMs),
+      windowEndsInMs: BigInt(grant.windowEndsInMs),
+      granted: BigInt(grant.granted),
+      confirmed: BigInt(grant.confirmed),
+      returned: BigInt(grant.returned),
+      levelGranted: BigInt(grant.levelGranted),
+      levelReturned: BigInt(grant.levelReturned),
+      ceiling: BigInt(grant.ceiling),
+      remaining: BigInt(grant.remaining),
+      refusal: refusals[grant.refusal],
+      recalled: grant.recalled,
+      retryAfterMs: BigInt(Math.ceil(grant.retryAfterMs)),
+    })),
+  };
+}
+
+/** The answer that there is none: the proxy asks again. */
+export function createUnavailable(sequence: bigint, reason: string): QuotaReply {
+  return { $typeName: "weir.link.v1.QuotaReply", sequence, leases: [], unavailable: reason };
+}
+
+const refusals: Readonly<Record<QuotaRefusal, LeaseGrant_Refusal>> = {
+  none: LeaseGrant_Refusal.UNSPECIFIED,
+  exhausted: LeaseGrant_Refusal.EXHAUSTED,
+  recalling: LeaseGrant_Refusal.RECALLING,
+  gone: LeaseGrant_Refusal.GONE,
+  suspended: LeaseGrant_Refusal.SUSPENDED,
+};
+
+function readLease(lease: LeaseReport): ReportedLease {
+  return {
+    bucket: lease.bucket,
+    windowStartMs: readAmount(lease.windowStartMs),
+    granted: readAmount(lease.granted),
+    confirmed: Math.max(0, readAmount(lease.confirmed)),
+    returned: Math.max(0, readAmount(lease.returned)),
+    outstanding: Math.max(0, readAmount(lease.outstanding)),
+    want: Math.max(0, readAmount(lease.want)),
+    need: Math.max(0, readAmount(lease.need)),
+    levelReturned: Math.max(0, readAmount(lease.levelReturned)),
+  };
+}
+
+function readAmount(amount: bigint): number {
+  const number = Number(amount);
+  if (!Number.isSafeInteger(number)) throw new RangeError(`${amount} is beyond 2^53.`);
+  return number;
+}
