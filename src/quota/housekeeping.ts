@@ -88,8 +88,12 @@ export class Housekeeping {
     if (current.granted === current.returned || pot.waiters.size > 0) return;
     const idleMs = Math.min(2 * bound.limit.surviveMs, IDLE_MS_MAX);
     const idle = nowMs - demand.usedAtMs >= Math.max(idleMs, IDLE_MS_MIN);
-    if (idle) demand.rest();
-    current.giveBack(idle ? Math.max(0, holding(pot)) : excessOf(pot), nowMs);
+    if (idle) {
+      demand.rest();
+      current.giveBack(Math.max(0, holding(pot)), nowMs);
+    } else if (demand.isKnown(nowMs)) {
+      current.giveBack(excessOf(pot), nowMs);
+    }
   }
 
   #expireLeaks(nowMs: number): void {

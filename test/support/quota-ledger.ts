@@ -121,7 +121,7 @@ export class LedgerFixture {
 
   #grant(proxyId: string, proxy: ProxyRow, lease: LeaseReport, isNew: boolean): LeaseGrant {
     const pot = this.#pots.get(lease.bucket);
-    const grant = createGrant(lease);
+    const grant = createTestGrant(lease);
     if (pot === undefined) {
       grant.refusal = LeaseGrant_Refusal.GONE;
       return grant;
@@ -268,7 +268,8 @@ function createReply(report: QuotaReport, unavailable: string): QuotaReply {
   return { $typeName: "weir.link.v1.QuotaReply", sequence, leases: [], unavailable };
 }
 
-function createGrant({ bucket, windowStartMs }: LeaseReport): LeaseGrant {
+/** A grant of nothing. */
+export function createTestGrant({ bucket, windowStartMs }: LeaseReport): LeaseGrant {
   return {
     $typeName: "weir.link.v1.LeaseGrant",
     bucket,
