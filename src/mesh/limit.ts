@@ -65,7 +65,10 @@ export type LimitScope =
 /** A limit that concerns a request, with whose pot it is. */
 export interface BoundLimit {
   readonly limit: Limit;
-  /** `teams/…`, `users/…`, `teams/…/keys/…`, `LABEL=VALUE`, or empty for a shared pot. */
+  /**
+   * `teams/…`, `users/…`, `teams/…/keys/…`, `LABEL=VALUE`, `LABEL=` for requests without the label,
+   * `(none)` for keys that belong to no user, or empty for a shared pot.
+   */
   readonly subject: string;
   /** The bucket's name: `POLICY|FORM|SUBJECT`. */
   readonly bucket: string;
