@@ -46,3 +46,63 @@ describe("the last chunk, which is kept for the end", () => {
     });
   }
 });
+
+const wired = Buffer.from(
+  'data: {"choices":[{"index":0,"delta":{"content":"é"}}]}\n\n'.repeat(900),
+);
+
+/** Passes on `before` and then `wired` as the last chunk. */
+function passOn(before: Buffer | undefined, failure?: MeshError): ChatHandler {
+  return async (_call, _ask, sink) => {
+    sink.start(decision);
+    for (const bytes of before === undefined ? [wired] : [before, wired]) {
+      const wire = { dialect: "openai", bytes } as const;
+      sink.chunk({ wire, content: true, events: () => [], answer: undefined }, bytes === wired);
+    }
+    if (failure !== undefined) throw failure;
+    return outcome;
+  };
+}
+
+describe("a last chunk that is passed on as it came", () => {
+  const text = wired.toString();
+  for (const before of [undefined, Buffer.from(": first\n\n")]) {
+    const name = before === undefined ? "all there is" : "not all there is";
+
+    it(`is whole, and the terminal frame is behind it: ${name}`, async () => {
+      const answer = await read(passOn(before));
+      expect(answer).toEqual({ status: 200, text: `${before ?? ""}${text}data: [DONE]\n\n` });
+    });
+
+    it(`comes before the error of a stream that breaks: ${name}`, async () => {
+      const answer = await read(passOn(before, broken));
+      expect(answer.status).toBe(200);
+      expect(answer.text.startsWith(`${before ?? ""}${text}`)).toBe(true);
+      const rest = answer.text.slice((before?.length ?? 0) + text.length);
+      expect(rest).toContain("upstream_garbled");
+      expect(rest).not.toContain("[DONE]");
+    });
+
+    it(`is whole for a client of HTTP/1.0: ${name}`, async () => {
+      const door = await openDoor({ house: { chat: passOn(before) } });
+      const body = JSON.stringify(question);
+      const head = `POST /v1/chat/completions HTTP/1.0\r\nx-api-key: ${KEY}\r\n`;
+      const answer = await door.raw(`${head}content-length: ${body.length}\r\n\r\n${body}`);
+      const sent = answer.slice(answer.indexOf("\r\n\r\n") + 4);
+      expect(sent).toBe(`${before ?? ""}${text}data: [DONE]\n\n`);
+    });
+
+    it(`is whole on HTTP/2: ${name}`, async () => {
+      const door = await openDoor({ house: { chat: passOn(before) } });
+      const stream = door.http2().request({
+        ":method": "POST",
+        ":path": "/v1/chat/completions",
+        "x-api-key": KEY,
+      });
+      stream.end(JSON.stringify(question));
+      const pieces: Buffer[] = await stream.toArray();
+      const sent = Buffer.concat(pieces).toString();
+      expect(sent).toBe(`${before ?? ""}${text}data: [DONE]\n\n`);
+    });
+  }
+});
