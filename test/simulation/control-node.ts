@@ -21,7 +21,7 @@ export interface ControlParts {
 export class ControlNode {
   readonly #parts: ControlParts;
   /** What it takes the policies to be. */
-  readonly policies = new Map<string, Policy>();
+  readonly #policies = new Map<string, Policy>();
   readonly #connections = new Set<Connection>();
   #life: Life | undefined;
 
@@ -37,6 +37,12 @@ export class ControlNode {
     return this.#parts.name;
   }
 
+  setPolicy(name: string, policy: Policy | undefined): void {
+    if (policy === undefined) this.#policies.delete(name);
+    else this.#policies.set(name, policy);
+    this.#life?.core?.policiesChanged();
+  }
+
   start(): void {
     const { time, chance, store, wallAtStartMs, note } = this.#parts;
     const clock = new NodeClock(time, { wallAtStartMs, originMs: chance.between(0, 1e9) });
@@ -46,7 +52,7 @@ export class ControlNode {
       clock,
       chance,
       backend: store.connect(() => life.alive),
-      policies: this.policies,
+      policies: this.#policies,
       onFault: (text) => this.#fault(text),
     });
     life.core = core;
@@ -97,7 +103,7 @@ export class ControlNode {
 
   #fault(text: string): void {
     this.#parts.note(`${this.#parts.name} fault ${text}`);
-    if (/^(VIOLATION|SUSPENDED)/.test(text)) this.#parts.onViolation(text);
+    if (/contradicts itself|suspended/.test(text)) this.#parts.onViolation(text);
   }
 
   attach(connection: Connection): void {

@@ -51,8 +51,7 @@ const faults: Readonly<Record<FaultKind, (world: World, chance: Chance) => void>
   },
   stop: (world, chance) => {
     const node = chance.pick(world.proxies);
-    world.stopProxy(node, chance.between(0, 3_000));
-    restartSoon(world, chance, node);
+    world.stopProxy(node, chance.between(0, 3_000), () => restartSoon(world, chance, node));
   },
   disconnect: (world, chance) => world.disconnect(chance.pick(world.proxies), 0),
   partition: (world, chance) => {

@@ -1,14 +1,10 @@
-import type { Policy } from "../../gen/weir/admin/v1/policy_pb.ts";
-import { compileLimit } from "../../src/mesh/compile-limit.ts";
-import { parseBucket } from "../../src/mesh/limit.ts";
-import type { OperationName } from "../../src/store/operations.ts";
+import type { QuotaReportInput } from "../../src/store/quota-report.ts";
 import { readInteger, readText } from "../../src/store/sql-session.ts";
 import type { SqliteEngine } from "../../src/store/sqlite-engine.ts";
 import type { Observer } from "./observer.ts";
 
 export interface LedgerJudgeParts {
   readonly observer: Observer;
-  readonly controls: readonly { readonly policies: ReadonlyMap<string, Policy> }[];
   readonly onViolation: (text: string) => void;
 }
 
@@ -21,15 +17,20 @@ export class LedgerJudge {
     this.#parts = parts;
   }
 
-  judge(name: OperationName, session: SqliteEngine): void {
-    if (name !== REPORT) return;
+  judge(input: unknown, session: SqliteEngine): void {
+    const terms = readTerms(input);
     for (const [bucket, windows] of readWindows(session)) {
-      for (const each of windows) this.#judgeWindow(bucket, each, windows);
+      const ceiling = terms?.get(bucket)?.amount ?? 0;
+      for (const each of windows) this.#judgeWindow(bucket, each, { windows, ceiling });
     }
     this.#judgeLeases(session);
   }
 
-  #judgeWindow(bucket: string, row: LedgerWindow, windows: readonly LedgerWindow[]): void {
+  #judgeWindow(
+    bucket: string,
+    row: LedgerWindow,
+    { windows, ceiling }: { readonly windows: readonly LedgerWindow[]; readonly ceiling: number },
+  ): void {
     const { observer, onViolation } = this.#parts;
     const { startMs, spent, leased, forfeited } = row;
     const text = `${bucket}@${startMs} spent ${spent} leased ${leased} forfeited ${forfeited}`;
@@ -45,21 +46,9 @@ export class LedgerJudge {
     const key = `${bucket}@${startMs}`;
     const before = this.#before.get(key) ?? 0;
     this.#before.set(key, used);
-    if (used > before && limit.kind !== "rate" && used > this.#ceilingNow(bucket) + beyond) {
-      onViolation(`ledger: ${text}, grew from ${before} over ${this.#ceilingNow(bucket)}`);
-    }
-  }
-
-  /** The highest ceiling that any control takes to be the one that stands. */
-  #ceilingNow(bucket: string): number {
-    const parts = parseBucket(bucket);
-    let highest = 0;
-    for (const { policies } of this.#parts.controls) {
-      const policy = policies.get(parts?.policy ?? "");
-      const limit = policy && compileLimit(policy);
-      if (limit?.form === parts?.form) highest = Math.max(highest, limit?.amount ?? 0);
-    }
-    return highest;
+    // What the control took to be the ceiling then: a grant must have respected it.
+    if (used <= before || limit.kind === "rate" || beyond > 0) return;
+    if (used > ceiling) onViolation(`ledger: ${text}, grew from ${before} over ${ceiling}`);
   }
 
   /** What a window has leased is what its leases hold. */
@@ -84,8 +73,9 @@ export interface LedgerWindow {
   readonly forfeited: number;
 }
 
-/** The operation that takes a report in. */
-const REPORT: string = "reportQuota";
+function readTerms(input: unknown): QuotaReportInput["terms"] | undefined {
+  return (input as QuotaReportInput | undefined)?.terms;
+}
 
 /** The ledger's windows by bucket, the oldest first. */
 export function readWindows(session: SqliteEngine): ReadonlyMap<string, readonly LedgerWindow[]> {

@@ -21,6 +21,8 @@ export interface RequestParts {
   readonly limits: readonly BoundLimit[];
   readonly note: (line: string) => void;
   readonly onViolation: (text: string) => void;
+  /** From then on no further attempt is made. */
+  readonly untilMs: number;
   /** How it goes when it is admitted; chosen by chance when not given. */
   readonly plan?: AttemptPlan;
 }
@@ -82,7 +84,7 @@ export class SimulatedRequest {
   }
 
   async #attempts(quota: CallQuota): Promise<Outcome> {
-    const { chance, life, question, plan } = this.#parts;
+    const { chance, life, question, plan, time, untilMs } = this.#parts;
     const most = chance.happens(0.15) ? 3 : 1;
     for (let attempt = 1; ; attempt += 1) {
       const reservation = await this.#reserve(quota);
@@ -90,7 +92,7 @@ export class SimulatedRequest {
       const chosen = plan ?? choosePlan(chance);
       const ended = await this.#attempt(reservation, chosen, question);
       if (ended === "killed") return "killed";
-      if (attempt >= most || plan !== undefined) return "served";
+      if (attempt >= most || time.nowMs >= untilMs) return "served";
     }
   }
 

@@ -85,7 +85,7 @@ function scheduleRequests(world: World, counts: RunCounts): void {
 }
 
 async function request(world: World, id: string, counts: RunCounts): Promise<void> {
-  const { chance, time, observer } = world;
+  const { chance, time, observer, scenario } = world;
   const node = chance.pick(world.proxies);
   const { life } = node;
   if (life === undefined || world.isStopping(node)) return;
@@ -99,6 +99,7 @@ async function request(world: World, id: string, counts: RunCounts): Promise<voi
     observer,
     life,
     limits,
+    untilMs: scenario.durationMs,
     question: createQuestion(chance),
     note: (line) => world.trace.note(line),
     onViolation: (text) => world.fail(text),

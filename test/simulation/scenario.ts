@@ -54,7 +54,7 @@ export function createScenario(seed: number): Scenario {
   const skew = () => (calm ? 0 : Math.round(chance.between(-60_000, 60_000)));
   // One database server on one machine: its controls share a clock more often than not.
   const shared = skew();
-  const controlSkew = () => (chance.happens(0.6) ? shared : skew());
+  const controlSkew = () => (chance.happens(1) ? shared : skew());
   return {
     seed,
     calm,

@@ -23,7 +23,7 @@ export interface StoreFaults {
 }
 
 /** Told of each transaction that is committed, before anything else happens. */
-export type CommitListener = (name: OperationName, session: SqliteEngine) => void;
+export type CommitListener = (name: OperationName, input: unknown) => void;
 
 /**
  * A real database in memory, which all controls share, behind a wire that is slow, fails before or
@@ -113,7 +113,7 @@ export class VirtualStore {
       const output = (await operation(this.engine, input)) as OperationOutput<K>;
       if (!keeps) throw new StoreError("The store failed before the commit.");
       this.engine.script("COMMIT");
-      this.onCommit(name, this.engine);
+      this.onCommit(name, input);
       return output;
     } finally {
       if (this.engine.inTransaction) this.engine.script("ROLLBACK");

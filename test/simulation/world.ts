@@ -57,7 +57,7 @@ export class World {
       const parts = { name, time, chance: chance.fork(), store, wallAtStartMs, note, onViolation };
       return new ControlNode(parts);
     });
-    this.judge = new LedgerJudge({ observer: this.observer, controls: this.controls, onViolation });
+    this.judge = new LedgerJudge({ observer: this.observer, onViolation });
     this.proxies = scenario.proxySkewsMs.map((skewMs, at) => {
       const wallAtStartMs = () => scenario.wallAtStartMs + skewMs;
       const onDeath = (node: ProxyNode) => this.#died(node);
@@ -76,7 +76,9 @@ export class World {
     await this.time.runUntil(1);
     await migrated;
     this.store.faults = this.scenario.store;
-    this.store.onCommit = (name, session) => this.judge.judge(name, session);
+    this.store.onCommit = (name, input) => {
+      if (name === "reportQuota") this.judge.judge(input, this.store.engine);
+    };
     for (const node of this.proxies) this.#views.set(node, new Map());
     for (const pot of this.scenario.pots) this.announce(pot, pot.policy, 0);
     for (const control of this.controls) control.start();
@@ -97,10 +99,12 @@ export class World {
       this.policies.set(name, { ...pot, policy });
       this.observer.stands(policy);
     }
-    const views = [...this.#views.values()];
-    for (const view of [...this.controls.map((control) => control.policies), ...views]) {
-      this.#later(this.chance.unit() * spreadMs, () => {
-        const now = this.policies.get(name)?.policy;
+    const hear = (set: (policy: Policy | undefined) => void) => {
+      this.#later(this.chance.unit() * spreadMs, () => set(this.policies.get(name)?.policy));
+    };
+    for (const control of this.controls) hear((now) => control.setPolicy(name, now));
+    for (const view of this.#views.values()) {
+      hear((now) => {
         if (now === undefined) view.delete(name);
         else view.set(name, now);
       });
@@ -151,16 +155,21 @@ export class World {
   }
 
   /** In good order: no new requests, those under way end, everything is given back. */
-  stopProxy(node: ProxyNode, graceMs: number): void {
+  stopProxy(node: ProxyNode, graceMs: number, stopped: () => void): void {
     const { life } = node;
     if (life === undefined) return;
     this.trace.note(`${node.name}/${life.epoch} is to stop`);
     this.#stopping.add(node);
     this.time.schedule(graceMs, () => {
-      if (node.life !== life) return;
+      if (node.life !== life) {
+        this.#stopping.delete(node);
+        return;
+      }
       const gone = () => {
         this.#stopping.delete(node);
-        if (node.life === life) node.kill();
+        if (node.life !== life) return;
+        node.kill();
+        stopped();
       };
       void life.core.close().then(gone);
       // Whoever waits too long for it kills it.
