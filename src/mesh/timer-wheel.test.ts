@@ -35,7 +35,7 @@ describe("TimerWheel", () => {
         await clock.advance(40_020);
         expect(open).toBe(0);
       }),
-      { numRuns: 50 },
+      { numRuns: 20 },
     );
   });
 
