@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
+import { type Place, Roster } from "../mesh/roster.ts";
 import type { PortTimeouts } from "./port.ts";
 
 /** The HTTP/1.1 half of a port. */
@@ -18,7 +19,7 @@ export function createHttp1Side(
   handler: (request: IncomingMessage, response: ServerResponse) => void,
   timeouts: PortTimeouts,
 ): Http1Side {
-  const open = new Set<ServerResponse>();
+  const open = new Roster<ServerResponse>();
   let draining = false;
   const server = createServer({
     maxHeaderSize: HEADER_BYTES_MAX,
@@ -28,14 +29,14 @@ export function createHttp1Side(
     connectionsCheckingInterval: Math.max(20, Math.min(timeouts.headersMs / 4, 5_000)),
     requireHostHeader: false,
   });
-  const closed = function (this: ServerResponse) {
-    open.delete(this);
+  const closed = (place: Place<ServerResponse>) => {
+    open.leave(place);
     // An answer whose headers had gone out before the drain could not say `Connection: close`.
     if (draining) setImmediate(() => server.closeIdleConnections());
   };
   server.on("request", (request, response) => {
-    open.add(response);
-    response.on("close", closed);
+    const place = open.add(response);
+    response.on("close", () => closed(place));
     if (draining) response.shouldKeepAlive = false;
     if (request.httpVersionMinor > 0 && countHosts(request.rawHeaders) !== 1) {
       refuseHost(response);

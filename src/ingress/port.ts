@@ -3,6 +3,7 @@ import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import { createServer, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
 import type { Clock } from "../mesh/clock.ts";
+import { Roster } from "../mesh/roster.ts";
 import { createHttp1Side, type Http1Side } from "./port-http1.ts";
 import { createHttp2Side, type Http2Side } from "./port-http2.ts";
 
@@ -92,9 +93,9 @@ class PortListener implements Port {
    * Every open connection, so that none outlives the port. As many as the system's descriptors
    * allow.
    */
-  readonly #sockets = new Set<Socket>();
+  readonly #sockets = new Roster<Socket>();
   /** Those that have not said what they speak. */
-  readonly #undecided = new Set<Socket>();
+  readonly #undecided = new Roster<Socket>();
   #port: number;
   #draining = false;
   #whenEmpty: (() => void) | undefined;
@@ -191,10 +192,10 @@ class PortListener implements Port {
 
   #track(socket: Socket): void {
     const sockets = this.#sockets;
-    sockets.add(socket);
+    const place = sockets.add(socket);
     socket.on("error", ignore);
     socket.once("close", () => {
-      sockets.delete(socket);
+      sockets.leave(place);
       if (sockets.size === 0) this.#whenEmpty?.();
     });
     if (this.#draining) socket.destroy();
@@ -202,10 +203,11 @@ class PortListener implements Port {
 
   #sniff(socket: Socket): void {
     const undecided = this.#undecided;
+    const place = undecided.add(socket);
     const timer = this.#options.clock.after(this.#timeouts.firstByteMs, () => socket.destroy());
     const decided = () => {
       timer.cancel();
-      undecided.delete(socket);
+      undecided.leave(place);
       socket.removeListener("readable", look);
       socket.removeListener("close", decided);
     };
@@ -222,7 +224,6 @@ class PortListener implements Port {
       if (first.equals(PREFACE)) this.#http2.accept(socket);
       else this.#http1.accept(socket);
     };
-    undecided.add(socket);
     socket.on("readable", look);
     socket.on("close", decided);
   }

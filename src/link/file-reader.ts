@@ -9,7 +9,9 @@ export class FileReader {
   #file: { readonly path: string; readonly handle: number } | undefined;
   #last: Promise<unknown> = Promise.resolve();
 
-  /** Up to `size` bytes from a place on; fewer only at the end of the file. Rejects on any fault. */
+  /**
+   * Up to `size` bytes from a place on; fewer only at the end of the file. Rejects on any fault.
+   */
   read(path: string, at: number, size: number): Promise<Buffer> {
     return this.#inTurn(async () => {
       const handle = await this.#open(path);
