@@ -1,3 +1,4 @@
+import { flushCompileCache } from "node:module";
 import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { z } from "zod";
@@ -107,6 +108,8 @@ export const command: Command = {
     );
     const address: Address = { host: given.listen.host, port: proxy.port.port };
     log.info({ listen: formatAddress(address) }, "serving");
+    // A process that is killed later keeps no cache, and the next start would compile all anew.
+    flushCompileCache();
     process.send?.({ serving: formatAddress(address) });
     return await onTermination({
       drain: () => proxy.stop(DRAIN_MS),

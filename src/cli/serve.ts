@@ -83,7 +83,7 @@ export const command: Command = {
     try {
       // The proxies' snapshots are sealed by the token, so it must be the same after a restart.
       const token = given["link-token"] ?? keepSecret(join(given["data-dir"], "link.token"));
-      const childEnv = createChildEnvironment(env, token);
+      const childEnv = createChildEnvironment(env, token, given["data-dir"]);
       return await superviseAll({ given, listen, control, log, env: childEnv });
     } finally {
       await lock.release();
@@ -93,11 +93,15 @@ export const command: Command = {
 
 /**
  * Children get their certificates by flags; the link between them stays in clear, on this machine.
- * The way to the database is for the control process alone.
+ * The way to the database is for the control process alone. What one child has compiled the next
+ * need not: without that each of them keeps some 25 MB that the compiler took. The cache is keyed
+ * by Node's version and by the sources, and lies where nobody else may write; where even Weir may
+ * not, Node does without.
  */
-function createChildEnvironment(env: Environment, token: string): Environment {
+function createChildEnvironment(env: Environment, token: string, dataDir: string): Environment {
   return {
     ...env,
+    NODE_COMPILE_CACHE: env.NODE_COMPILE_CACHE ?? join(resolve(dataDir), "compile-cache"),
     WEIR_LINK_TOKEN: token,
     WEIR_TLS_CERT: undefined,
     WEIR_TLS_KEY: undefined,

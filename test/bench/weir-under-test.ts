@@ -1,3 +1,4 @@
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Client, createClient, type Interceptor } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
@@ -46,6 +47,8 @@ export class WeirUnderTest {
       WEIR_ADMIN_KEY: ADMIN_KEY,
       WEIR_BOOTSTRAP_KEY: BENCH_KEY,
       WEIR_LOG_LEVEL: "warn",
+      // As `weir serve` has it from its second start on.
+      NODE_COMPILE_CACHE: join(tmpdir(), "weir-bench-compile-cache"),
     };
     const main = join(import.meta.dirname, "..", "..", "src", "main.ts");
     const start = (name: string, core: number | undefined, command: readonly string[]) =>
