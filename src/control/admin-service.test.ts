@@ -242,12 +242,6 @@ describe("what is not there yet", () => {
   const sim = { name: "providers/x", dialect: "sim" };
   const name = "policies/x";
   const calls: Record<string, () => Promise<unknown>> = {
-    budget: () =>
-      admin.createPolicy({ policy: { name, rule: { case: "budget", value: { limit: 1n } } } }),
-    "rate limit": () =>
-      admin.createPolicy({ policy: { name, rule: { case: "rateLimit", value: {} } } }),
-    concurrency: () =>
-      admin.createPolicy({ policy: { name, rule: { case: "concurrency", value: {} } } }),
     cache: () => admin.createPolicy({ policy: { name, rule: { case: "cache", value: {} } } }),
     guard: () => admin.createPolicy({ policy: { name, rule: { case: "guard", value: {} } } }),
     defaults: () => admin.createPolicy({ policy: { name, rule: { case: "defaults", value: {} } } }),
@@ -270,7 +264,6 @@ describe("what is not there yet", () => {
     options: () => admin.createProvider({ provider: { ...sim, options: { a: "b" } } }),
     SimulatePolicy: () => admin.simulatePolicy({}),
     ExplainRoute: () => admin.explainRoute({}),
-    GetQuotaStatus: () => admin.getQuotaStatus({ name: "teams/first" }),
   };
   for (const [what, call] of Object.entries(calls)) {
     it(`refuses ${what} and says so`, async () => {

@@ -9,6 +9,7 @@ import { diffRevisions, listRevisions, rollbackTo } from "./history.ts";
 import { createKey, rotateKey } from "./key-service.ts";
 import { keyKind, modelKind, policyKind, providerKind, teamKind, userKind } from "./kinds.ts";
 import { refuseUnbuiltRpc } from "./not-yet.ts";
+import { getQuotaStatus } from "./quota-status.ts";
 import type { ResourceContext } from "./resources.ts";
 import { createStandardMethods } from "./standard-methods.ts";
 
@@ -156,7 +157,11 @@ function createOtherMethods({ store, registry, ...rest }: AdminContext, { unary 
     }),
     simulatePolicy: unary("SimulatePolicy", async () => refuseUnbuiltRpc("SimulatePolicy")),
     explainRoute: unary("ExplainRoute", async () => refuseUnbuiltRpc("ExplainRoute")),
-    getQuotaStatus: unary("GetQuotaStatus", async () => refuseUnbuiltRpc("GetQuotaStatus")),
+    getQuotaStatus: unary("GetQuotaStatus", async (_by, r) => getQuotaStatus(context, r)),
+    resumeQuota: unary("ResumeQuota", async () => {
+      const resumed = await store.resumeQuota();
+      return { suspendedReason: resumed?.reason ?? "" };
+    }),
     listProxies: unary("ListProxies", async () => ({
       proxies: registry.list().map((proxy) => ({
         proxyId: proxy.proxyId,

@@ -7,6 +7,7 @@ import {
 } from "../../gen/weir/admin/v1/policy_pb.ts";
 import { ChatSchema, SamplingSchema } from "../../gen/weir/v1/chat_pb.ts";
 import { checkCount, checkNaming, checkPatterns, refuse } from "./check-fields.ts";
+import { checkLimit } from "./check-limit.ts";
 import { findServing } from "./check-model.ts";
 import { missing } from "./check-team.ts";
 import { teamOf } from "./kinds.ts";
@@ -25,15 +26,22 @@ export function checkPolicy(policy: Policy, world: World): string[] {
   }
   const team = teamOf(policy.name);
   if (team !== "" && !world.teams.has(team)) throw missing("policy.name", team);
-  if (policy.rule.case !== "access") {
-    refuse("policy.rule", "A policy needs exactly one rule, such as `access`.");
-  }
-  const warnings = [
-    ...checkMatch(policy.match, world),
-    ...checkAccess(policy.rule.value, team !== "", world),
-  ];
+  const warnings = [...checkMatch(policy.match, world), ...checkRule(policy, team !== "", world)];
   if (policy.disabled) warnings.push(`${policy.name} is disabled, so it does nothing.`);
   return warnings;
+}
+
+function checkRule({ rule }: Policy, isTeams: boolean, world: World): string[] {
+  switch (rule.case) {
+    case "access":
+      return checkAccess(rule.value, isTeams, world);
+    case "budget":
+    case "rateLimit":
+    case "concurrency":
+      return checkLimit(rule, (name) => servesModel(world, name));
+    default:
+      return refuse("policy.rule", "A policy needs exactly one rule, such as `access`.");
+  }
 }
 
 function checkMatch(match: Match | undefined, world: World): string[] {

@@ -10,10 +10,8 @@ import { MeshError } from "../mesh/errors.ts";
 
 /** Throws UNIMPLEMENTED. */
 export function refuseUnbuiltPolicy(policy: Policy): void {
-  const rule = policy.rule.case;
-  if (rule !== undefined && rule !== "access") {
-    throw notYet(`policy.${ruleFields[rule]}`, `Policies of the kind ${ruleFields[rule]} are`);
-  }
+  const field = ruleFields.get(policy.rule.case);
+  if (field !== undefined) throw notYet(`policy.${field}`, `Policies of the kind ${field} are`);
   if (policy.match !== undefined && policy.match.condition !== "") {
     throw notYet("policy.match.condition", "Conditions in CEL are");
   }
@@ -64,18 +62,14 @@ const unbuiltRpcs = {
   ExplainRoute:
     "Explaining a route without asking is designed and not there yet. Ask once, and read the " +
     "record with GetRequest.",
-  GetQuotaStatus: "Budgets and rate limits are designed and not there yet, so they have no status.",
 } as const;
 
-const ruleFields = {
-  budget: "budget",
-  rateLimit: "rate_limit",
-  concurrency: "concurrency",
-  cache: "cache",
-  guard: "guard",
-  defaults: "defaults",
-  routing: "routing",
-} as const;
+const ruleFields: ReadonlyMap<Policy["rule"]["case"], string> = new Map([
+  ["cache", "cache"],
+  ["guard", "guard"],
+  ["defaults", "defaults"],
+  ["routing", "routing"],
+]);
 
 function notYet(field: string, what: string): MeshError {
   return new MeshError(

@@ -28,6 +28,7 @@ export const permissions: Readonly<Record<string, Permission>> = {
   SimulatePolicy: "audit",
   ExplainRoute: "audit",
   GetQuotaStatus: "audit",
+  ResumeQuota: "platform",
   ListAlerts: "audit",
   TailAlerts: "audit",
   GetWebhookSecret: "platform",

@@ -124,6 +124,7 @@ describe("compileLimit", () => {
       { case: "budget", value: { dimension: Dimension.TOKENS, limit: 1n } },
       { case: "budget", value: { ...budget, window: { window: { case: "calendar", value: 0 } } } },
       { case: "rateLimit", value: { limit: 1n } },
+      { case: "rateLimit", value: { dimension: Dimension.TOKENS, limit: 2n ** 40n } },
     ];
     for (const rule of wrong) expect(() => compile(rule)).toThrow("Upgrade this Weir");
   });

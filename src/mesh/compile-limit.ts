@@ -20,6 +20,9 @@ export const SURVIVE_MS = 60_000;
 /** A rate's period when it does not say, in milliseconds. */
 export const PERIOD_MS = 60_000;
 
+/** The highest rate: its level is counted in millionths. */
+export const RATE_MAX = Math.floor(Number.MAX_SAFE_INTEGER / 1_000_000);
+
 /**
  * Compiles a policy of the kind budget, rate_limit or concurrency, for proxies and for the ledger
  * alike. Undefined for other kinds and for a policy that is disabled. Throws SnapshotRefusal where
@@ -33,7 +36,7 @@ export function compileLimit(policy: Policy): Limit | undefined {
     case "rateLimit": {
       const rule = policy.rule.value;
       const unit = readUnit(policy, rule.dimension);
-      const amount = readAmount(policy, rule.limit);
+      const amount = readAmount(policy, rule.limit, RATE_MAX);
       return {
         ...readCommon(policy, rule.per),
         kind: "rate",
@@ -41,7 +44,7 @@ export function compileLimit(policy: Policy): Limit | undefined {
         form: `${unit}:rate`,
         amount,
         periodMs: readMs(rule.period, PERIOD_MS),
-        burst: rule.burst === undefined ? amount : readAmount(policy, rule.burst),
+        burst: rule.burst === undefined ? amount : readAmount(policy, rule.burst, RATE_MAX),
       };
     }
     case "concurrency":
@@ -106,10 +109,10 @@ function readUnit(policy: Policy, dimension: Dimension): LimitUnit {
   return units.get(dimension) ?? refuse(policy, `It counts the unknown dimension ${dimension}.`);
 }
 
-function readAmount(policy: Policy, amount: bigint): number {
+function readAmount(policy: Policy, amount: bigint, max = Number.MAX_SAFE_INTEGER): number {
   const number = Number(amount);
-  if (Number.isSafeInteger(number) && number >= 0) return number;
-  return refuse(policy, `${amount} is no limit: it must be from 0 to 2^53 - 1.`);
+  if (Number.isSafeInteger(number) && number >= 0 && number <= max) return number;
+  return refuse(policy, `${amount} is no limit: it must be from 0 to ${max}.`);
 }
 
 const calendarUnits: ReadonlyMap<Window_Calendar, CalendarUnit> = new Map([

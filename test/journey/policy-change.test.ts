@@ -159,9 +159,6 @@ describe("an access policy", () => {
 
 describe("what is designed and not there yet", () => {
   const rules = [
-    { case: "budget", value: {} },
-    { case: "rateLimit", value: {} },
-    { case: "concurrency", value: {} },
     { case: "cache", value: {} },
     { case: "guard", value: {} },
     { case: "defaults", value: {} },
