@@ -39,7 +39,7 @@ export async function drain(world: World): Promise<DrainReport> {
     }
     if (world.violation !== undefined) break;
   }
-  await runFor(world, 5_000);
+  await runFor(world, 3_000);
   judgeQuiet(world);
   return { buckets, leastSpendable, forfeited };
 }

@@ -3,6 +3,7 @@ import { MeshError } from "../../src/mesh/errors.ts";
 import type { BoundLimit } from "../../src/mesh/limit.ts";
 import type { CallQuota, Reservation } from "../../src/mesh/quota.ts";
 import { computeCost } from "../../src/mesh/usage.ts";
+import { defaultQuotaOptions } from "../../src/quota/quota.ts";
 import { createTestCall } from "../support/calls.ts";
 import { createTestLeg } from "../support/targets.ts";
 import type { Chance } from "./chance.ts";
@@ -42,7 +43,7 @@ export interface AttemptPlan {
 export type Outcome = "served" | "killed" | MeshError;
 
 /** A longer wait for a refill breaks the promise, with something for the timers. */
-const WAIT_MAX_MS = 1_600;
+const WAIT_MAX_MS = defaultQuotaOptions.recallWaitMs + 100;
 
 /** One call through a proxy: up to three attempts, their charges, and its end. */
 export class SimulatedRequest {
@@ -210,5 +211,5 @@ function isOnceACall(unit: string): boolean {
 function choosePlan(chance: Chance): AttemptPlan {
   const roll = chance.unit();
   const end = roll < 0.78 ? "counted" : roll < 0.86 ? "silent" : roll < 0.89 ? "zero" : "unbilled";
-  return { durationMs: chance.magnitude(20, 15_000), end, full: chance.happens(0.1) };
+  return { durationMs: chance.magnitude(20, 8_000), end, full: chance.happens(0.1) };
 }

@@ -49,12 +49,14 @@ export function createScenario(seed: number): Scenario {
   const calm = chance.happens(0.2);
   const proxies = chance.happens(0.07) ? chance.integer(8, 24) : chance.integer(2, 6);
   const controls = chance.integer(1, 3);
-  const durationMs = chance.integer(20, 60) * 1000;
-  const requests = chance.integer(80, 320);
+  // Most worlds are short, so that many can be seen.
+  const long = chance.happens(0.08);
+  const durationMs = (long ? chance.integer(30, 90) : chance.integer(6, 20)) * 1000;
+  const requests = long ? chance.integer(100, 400) : chance.integer(40, 140);
   const skew = () => (calm ? 0 : Math.round(chance.between(-60_000, 60_000)));
   // One database server on one machine: its controls share a clock more often than not.
   const shared = skew();
-  const controlSkew = () => (chance.happens(1) ? shared : skew());
+  const controlSkew = () => (chance.happens(0.6) ? shared : skew());
   return {
     seed,
     calm,

@@ -4,7 +4,7 @@ import type {
   OperationOutput,
   SqlBackend,
 } from "../../src/store/operations.ts";
-import { operations } from "../../src/store/operations.ts";
+import { operationLanes, operations } from "../../src/store/operations.ts";
 
 import type { SqlSession } from "../../src/store/sql-session.ts";
 import { SqliteEngine } from "../../src/store/sqlite-engine.ts";
@@ -108,11 +108,11 @@ export class VirtualStore {
     if (this.#busy) throw new Error("a transaction took more than one turn");
     this.#busy = true;
     try {
-      this.engine.script("BEGIN IMMEDIATE");
+      if (operationLanes[name] === "write") this.engine.script("BEGIN IMMEDIATE");
       const operation = (operations as Record<OperationName, Operation>)[name];
       const output = (await operation(this.engine, input)) as OperationOutput<K>;
       if (!keeps) throw new StoreError("The store failed before the commit.");
-      this.engine.script("COMMIT");
+      if (this.engine.inTransaction) this.engine.script("COMMIT");
       this.onCommit(name, input);
       return output;
     } finally {

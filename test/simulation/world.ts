@@ -57,7 +57,8 @@ export class World {
       const parts = { name, time, chance: chance.fork(), store, wallAtStartMs, note, onViolation };
       return new ControlNode(parts);
     });
-    this.judge = new LedgerJudge({ observer: this.observer, onViolation });
+    const disksFail = scenario.faults["disk full"] !== undefined;
+    this.judge = new LedgerJudge({ observer: this.observer, disksFail, onViolation });
     this.proxies = scenario.proxySkewsMs.map((skewMs, at) => {
       const wallAtStartMs = () => scenario.wallAtStartMs + skewMs;
       const onDeath = (node: ProxyNode) => this.#died(node);
