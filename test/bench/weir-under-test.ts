@@ -49,6 +49,7 @@ export class WeirUnderTest {
       WEIR_LOG_LEVEL: "warn",
       // As `weir serve` has it from its second start on.
       NODE_COMPILE_CACHE: join(tmpdir(), "weir-bench-compile-cache"),
+      NODE_OPTIONS: "--max-semi-space-size=16",
     };
     const main = join(import.meta.dirname, "..", "..", "src", "main.ts");
     const start = (name: string, core: number | undefined, command: readonly string[]) =>
