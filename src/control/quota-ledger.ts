@@ -120,6 +120,7 @@ class Ledger implements QuotaLedger {
     try {
       const input = readReport(from, report, {
         atMs: Math.floor(clock.wallMs()),
+        byStoreClock: true,
         terms: this.#findTerms(report),
       });
       const outcome = await store.reportQuota(input);

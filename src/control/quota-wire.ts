@@ -9,7 +9,6 @@ import type {
   QuotaGrant,
   QuotaRefusal,
   QuotaReportInput,
-  QuotaTerms,
   ReportedLease,
 } from "../store/quota-report.ts";
 
@@ -20,7 +19,7 @@ import type {
 export function readReport(
   from: ProxyStart,
   report: QuotaReport,
-  more: { readonly atMs: number; readonly terms: ReadonlyMap<string, QuotaTerms> },
+  more: Pick<QuotaReportInput, "atMs" | "byStoreClock" | "terms">,
 ): QuotaReportInput {
   return {
     proxyId: from.proxyId,

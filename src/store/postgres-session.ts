@@ -9,6 +9,7 @@ import type { SqlRow, SqlSession, SqlValue } from "./sql-session.ts";
  * need not wait for each other travel together. Rejects with the errors of `pg`.
  */
 export class PostgresSession implements SqlSession {
+  readonly clockSql = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)";
   readonly #client: ClientBase;
 
   constructor(client: ClientBase) {

@@ -21,9 +21,10 @@ import { readInteger } from "./sql-session.ts";
  */
 export async function reportQuota(
   session: SqlSession,
-  input: QuotaReportInput,
+  given: QuotaReportInput,
 ): Promise<QuotaReportOutcome> {
-  const proxy = await lockProxy(session, input);
+  const proxy = await lockProxy(session, given);
+  const input = { ...given, atMs: proxy.seenMs };
   if (input.epoch < proxy.epoch) {
     return { outcome: "refused", reason: `A later start of proxy ${input.proxyId} reports.` };
   }
@@ -56,6 +57,8 @@ export async function reportQuota(
 }
 
 interface ProxyRow {
+  /** Now, by the clock that the ledger goes by. */
+  readonly seenMs: number;
   readonly epoch: number;
   readonly lastSequence: number;
 }
@@ -63,16 +66,22 @@ interface ProxyRow {
 /** Reports of one proxy go one after the other, whichever control they come through. */
 async function lockProxy(
   session: SqlSession,
-  { proxyId, atMs }: QuotaReportInput,
+  { proxyId, atMs, byStoreClock }: QuotaReportInput,
 ): Promise<ProxyRow> {
+  const clock = byStoreClock === true ? session.clockSql : undefined;
   const [row] = await session.rows(
-    `INSERT INTO quota_proxies (proxy_id, epoch, last_sequence, seen_ms) VALUES ($1, 0, 0, $2)
+    `INSERT INTO quota_proxies (proxy_id, epoch, last_sequence, seen_ms)
+     VALUES ($1, 0, 0, ${clock ?? "$2"})
      ON CONFLICT (proxy_id) DO UPDATE SET seen_ms = excluded.seen_ms
-     RETURNING epoch, last_sequence`,
-    [proxyId, atMs],
+     RETURNING epoch, last_sequence, seen_ms`,
+    clock === undefined ? [proxyId, atMs] : [proxyId],
   );
   if (row === undefined) throw new Error(`proxy ${proxyId} has no row`);
-  return { epoch: readInteger(row, "epoch"), lastSequence: readInteger(row, "last_sequence") };
+  return {
+    seenMs: readInteger(row, "seen_ms"),
+    epoch: readInteger(row, "epoch"),
+    lastSequence: readInteger(row, "last_sequence"),
+  };
 }
 
 async function countProxies(session: SqlSession, atMs: number): Promise<number> {

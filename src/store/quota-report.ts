@@ -8,6 +8,11 @@ export interface QuotaReportInput {
   readonly previousEpoch: number;
   /** The control's clock, in milliseconds since 1970. */
   readonly atMs: number;
+  /**
+   * True to go by the store's own clock where it has one: those of several controls may differ, and
+   * a ledger has one time.
+   */
+  readonly byStoreClock?: boolean;
   readonly leases: readonly ReportedLease[];
   readonly confessions: readonly ReportedConfession[];
   /** By bucket. Of a bucket that is not in it nothing is granted: its limit is gone. */

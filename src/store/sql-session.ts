@@ -16,6 +16,11 @@ export interface SqlSession {
   /** Runs several statements without values. */
   script(sql: string): void | Promise<void>;
   hasTable(name: string): boolean | Promise<boolean>;
+  /**
+   * What the engine's own clock shows, in milliseconds since 1970, as an expression. Absent where
+   * all that use it share a machine, and with it a clock.
+   */
+  readonly clockSql?: string;
 }
 
 export type SqlValue = string | number | bigint | null | Uint8Array;

@@ -23,7 +23,8 @@ export class LedgerJudge {
     const { terms, confessions } = input as QuotaReportInput;
     for (const [bucket, windows] of readWindows(session)) {
       const ceiling = terms.get(bucket)?.amount ?? 0;
-      for (const each of windows) this.#judgeWindow(bucket, each, { windows, ceiling, confessed: confessions.length > 0 });
+      for (const each of windows)
+        this.#judgeWindow(bucket, each, { windows, ceiling, confessed: confessions.length > 0 });
     }
   }
 
@@ -45,7 +46,8 @@ export class LedgerJudge {
     const beyond = observer.unprovenOf(bucket);
     // A mark that could not be lowered, since the disk was full, costs more than was held.
     const marked = this.#parts.disksFail ? forfeited : 0;
-    if (used > allowed + beyond + marked) onViolation(`ledger: ${text}, used ${used} of ${allowed}`);
+    if (used > allowed + beyond + marked)
+      onViolation(`ledger: ${text}, used ${used} of ${allowed}`);
     const key = `${bucket}@${startMs}`;
     const before = this.#before.get(key) ?? 0;
     this.#before.set(key, used);

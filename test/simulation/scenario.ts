@@ -15,6 +15,8 @@ export interface Scenario {
   readonly wallAtStartMs: number;
   readonly proxySkewsMs: readonly number[];
   readonly controlSkewsMs: readonly number[];
+  /** Of the database's own clock; undefined where it has none. */
+  readonly storeSkewMs: number | undefined;
   readonly pots: readonly Pot[];
   /** Requests a second, over all proxies. */
   readonly requestsPerS: number;
@@ -54,9 +56,9 @@ export function createScenario(seed: number): Scenario {
   const durationMs = (long ? chance.integer(30, 90) : chance.integer(6, 20)) * 1000;
   const requests = long ? chance.integer(100, 400) : chance.integer(40, 140);
   const skew = () => (calm ? 0 : Math.round(chance.between(-60_000, 60_000)));
-  // One database server on one machine: its controls share a clock more often than not.
+  // Controls that share a file share a machine; else the database has a clock of its own.
   const shared = skew();
-  const controlSkew = () => (chance.happens(0.6) ? shared : skew());
+  const server = chance.happens(0.4);
   return {
     seed,
     calm,
@@ -65,7 +67,8 @@ export function createScenario(seed: number): Scenario {
     controls,
     wallAtStartMs: chooseBeginning(chance, durationMs) - shared,
     proxySkewsMs: Array.from({ length: proxies }, skew),
-    controlSkewsMs: Array.from({ length: controls }, controlSkew),
+    controlSkewsMs: Array.from({ length: controls }, () => (server ? skew() : shared)),
+    storeSkewMs: server ? shared : undefined,
     pots: createPots(chance),
     requestsPerS: (requests / durationMs) * 1000,
     network: {

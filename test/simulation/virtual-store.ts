@@ -34,6 +34,8 @@ export class VirtualStore {
   readonly #time: VirtualTime;
   readonly #chance: Chance;
   readonly #held: (() => void)[] = [];
+  /** What its own clock shows; undefined where it has none of its own. */
+  clockMs: (() => number) | undefined;
   faults: StoreFaults = { delayMs: 0, failBefore: 0, failAfter: 0 };
   onCommit: CommitListener = () => undefined;
   #out: "no" | "refuses" | "hangs" = "no";
@@ -110,7 +112,7 @@ export class VirtualStore {
     try {
       if (operationLanes[name] === "write") this.engine.script("BEGIN IMMEDIATE");
       const operation = (operations as Record<OperationName, Operation>)[name];
-      const output = (await operation(this.engine, input)) as OperationOutput<K>;
+      const output = (await operation(this.#session(), input)) as OperationOutput<K>;
       if (!keeps) throw new StoreError("The store failed before the commit.");
       if (this.engine.inTransaction) this.engine.script("COMMIT");
       this.onCommit(name, input);
@@ -119,6 +121,19 @@ export class VirtualStore {
       if (this.engine.inTransaction) this.engine.script("ROLLBACK");
       this.#busy = false;
     }
+  }
+
+  #session(): SqlSession {
+    const { engine, clockMs } = this;
+    if (clockMs === undefined) return engine;
+    return {
+      rows: (sql, values) => engine.rows(sql, values),
+      run: (sql, values) => engine.run(sql, values),
+      runEach: (sql, sets) => engine.runEach(sql, sets),
+      script: (sql) => engine.script(sql),
+      hasTable: (name) => engine.hasTable(name),
+      clockSql: String(clockMs()),
+    };
   }
 
   #delay(): number {

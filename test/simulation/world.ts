@@ -77,6 +77,11 @@ export class World {
     await this.time.runUntil(1);
     await migrated;
     this.store.faults = this.scenario.store;
+    if (this.scenario.storeSkewMs !== undefined) {
+      const wallAtStartMs = this.scenario.wallAtStartMs + this.scenario.storeSkewMs;
+      const own = new NodeClock(this.time, { wallAtStartMs, originMs: 0 });
+      this.store.clockMs = () => own.wallMs();
+    }
     this.store.onCommit = (name, input) => {
       if (name === "reportQuota") this.judge.judge(input, this.store.engine);
     };
