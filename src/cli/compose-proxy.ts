@@ -6,19 +6,16 @@ import type { House } from "../ingress/house.ts";
 import { openPort, type Port, type PortCertificate } from "../ingress/port.ts";
 import { createRestDoor } from "../ingress/rest/door.ts";
 import { type AdminRelay, createAdminRelay, type RelayTarget } from "../ingress/rpc/admin-relay.ts";
-import { readBootId } from "../link/boot-id.ts";
-import { createSystemDisk } from "../link/disk.ts";
 import { type Journal, openJournal } from "../link/journal.ts";
 import { createProxyLink, type ProxyLink } from "../link/proxy-end.ts";
 import { openSnapshotFile } from "../link/snapshot-file.ts";
-import { openWatermarks } from "../link/watermark-file.ts";
 import type { Clock } from "../mesh/clock.ts";
 import { systemRandom } from "../mesh/random.ts";
-import { createQuota } from "../quota/quota.ts";
 import type { Log } from "../telemetry/log.ts";
 import { type Address, formatAddress, reachableAddress } from "./address.ts";
 import type { Environment } from "./command.ts";
 import { composeHouse } from "./compose-house.ts";
+import { openQuota } from "./compose-quota.ts";
 import { version } from "./version.ts";
 
 /** How soon a secret that was changed in its file is used. */
@@ -69,14 +66,7 @@ export async function startProxy(plan: ProxyPlan): Promise<RunningProxy> {
     log,
   });
   await adoptSiblings(plan, journal);
-  const watermarks = await openWatermarks({
-    directory: dataDir,
-    disk: createSystemDisk(),
-    epoch: journal.epoch,
-    bootId: readBootId(clock),
-    log,
-  });
-  const quota = createQuota({ clock, watermarks, journalFault: () => journal.fault(), log });
+  const quota = await openQuota({ dataDir, journal, clock, log });
   let draining = false;
   let link: ProxyLink | undefined;
   const { house, holder, upstream } = composeHouse({
@@ -86,7 +76,7 @@ export async function startProxy(plan: ProxyPlan): Promise<RunningProxy> {
     readFile: (path) => readFileSync(path, "utf8").trim(),
     catalogue: createCatalogue(clock),
     note: journal.note,
-    quota,
+    quota: quota.room,
     faults: () => listJournalFaults(journal),
     draining: () => draining,
   });
@@ -110,7 +100,7 @@ export async function startProxy(plan: ProxyPlan): Promise<RunningProxy> {
     listen: () => formatAddress({ host: plan.listen.host, port: port.port }),
     holder,
     journal,
-    quota,
+    quota: quota.room,
     random: systemRandom,
     clock,
     log,
@@ -131,7 +121,6 @@ export async function startProxy(plan: ProxyPlan): Promise<RunningProxy> {
       relay.close();
       await snapshotFile.close();
       await upstream.destroy();
-      await watermarks.close();
       await journal.close();
     },
   };

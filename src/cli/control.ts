@@ -1,3 +1,4 @@
+import { flushCompileCache } from "node:module";
 import { join, resolve } from "node:path";
 import { z } from "zod";
 import { createFirstRunMessage } from "../control/first-run-message.ts";
@@ -94,6 +95,8 @@ export const command: Command = {
       { listen: formatAddress({ ...given.listen, port: control.port.port }) },
       "controlling",
     );
+    // What the next start loads is known by now; a process that is killed later writes nothing.
+    flushCompileCache();
     return await onTermination({
       drain: () => control.stop(),
       abandon: () => control.port.close(),
