@@ -31,8 +31,11 @@ export interface CallQuota {
   reserve(leg: Leg, target: Target): Reservation | Promise<Reservation>;
   /** The call is over: its slots are free. Once. */
   end(): void;
-  /** The tightest rates that the call was counted in, for the headers of its answer. */
-  rates?(): RateStates;
+  /**
+   * The tightest rates that the call was counted in, for the headers of its answer; undefined where
+   * no rate concerns it. Never throws, also when the call is over.
+   */
+  rates?(): RateStates | undefined;
 }
 
 /** Rates of requests and of tokens; undefined where none concerns the call. */

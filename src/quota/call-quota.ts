@@ -2,7 +2,7 @@ import type { AskBounds, ChatAsk, EmbedAsk } from "../mesh/ask.ts";
 import type { Call } from "../mesh/call.ts";
 import { MeshError } from "../mesh/errors.ts";
 import type { Leg } from "../mesh/grant.ts";
-import type { CallQuota, Reservation } from "../mesh/quota.ts";
+import type { CallQuota, RateStates, Reservation } from "../mesh/quota.ts";
 import type { Target } from "../mesh/target.ts";
 import { boundAmount, countsOutput } from "./amount.ts";
 import { type AskBound, boundAsk, readBounds } from "./bound.ts";
@@ -11,6 +11,7 @@ import type { Gate } from "./gate.ts";
 import { Held } from "./held.ts";
 import type { Pot } from "./pot.ts";
 import type { Pots } from "./pots.ts";
+import { readRates } from "./rates.ts";
 import type { Refill } from "./refill.ts";
 import { Ticket } from "./ticket.ts";
 
@@ -31,6 +32,9 @@ export class CallTill implements CallQuota {
   readonly #held: Held;
   /** Read from the message when the first attempt needs it. */
   #bounds: AskBounds | undefined | "unread" = "unread";
+  /** Of the last attempt: the buckets of its leg, and its provider. */
+  #path: readonly Pot[] = NO_POTS;
+  #provider = "";
 
   constructor(till: Till, call: Call, ask: ChatAsk | EmbedAsk) {
     this.#till = till;
@@ -49,6 +53,10 @@ export class CallTill implements CallQuota {
     this.#held.end();
   }
 
+  rates(): RateStates | undefined {
+    return readRates(this.#path, this.#provider, this.#till.desk.clock.now());
+  }
+
   #fill(leg: Leg, target: Target): Ticket {
     const { desk, pots } = this.#till;
     if (this.#bounds === "unread") this.#bounds = readBounds(this.#ask);
@@ -57,6 +65,8 @@ export class CallTill implements CallQuota {
     if (leg.limits === undefined) return ticket;
     const provider = target.provider.name;
     const path = pots.along(leg.limits);
+    this.#path = path;
+    this.#provider = provider;
     let perCall = 0;
     for (const pot of path) {
       const { limit } = pot.bound;
@@ -101,3 +111,5 @@ export class CallTill implements CallQuota {
     );
   }
 }
+
+const NO_POTS: readonly Pot[] = [];

@@ -8,6 +8,7 @@ import {
   QuotaFailureSchema,
   RetryInfoSchema,
 } from "../../gen/google/rpc/error_details_pb.ts";
+import type { TargetSchema } from "../../gen/weir/admin/v1/model_pb.ts";
 import {
   Dimension,
   Per_Scope,
@@ -33,10 +34,12 @@ afterAll(endAll);
 
 type Rule = NonNullable<MessageInitShape<typeof PolicySchema>["rule"]>;
 
+type TargetFields = MessageInitShape<typeof TargetSchema>;
+
 /** Makes a model, and a policy about that model alone; gives the name to ask for. */
-async function limit(name: string, rule: Rule, upstreamModel = "echo"): Promise<string> {
+async function limit(name: string, rule: Rule, fields: TargetFields = {}): Promise<string> {
   const model = `models/limited-${name}`;
-  const target = { provider: "providers/sim", upstreamModel };
+  const target = { provider: "providers/sim", upstreamModel: "echo", ...fields };
   await weir.admin.createModel({ model: { name: model, targets: [target] } });
   const match = { models: { include: [`limited-${name}`] } };
   await weir.admin.createPolicy({ policy: { name: `policies/${name}`, match, rule } });
@@ -45,7 +48,7 @@ async function limit(name: string, rule: Rule, upstreamModel = "echo"): Promise<
 
 const month = { window: { case: "calendar" as const, value: Window_Calendar.MONTH } };
 
-/** $1 a thousand tokens, in and out. */
+/** What the simulated engine charges is 0 unless a target says otherwise: $1 a thousand tokens, in and out. */
 const price = {
   inputNanoUsdPerMillion: 1_000_000_000_000n,
   outputNanoUsdPerMillion: 1_000_000_000_000n,
@@ -102,10 +105,9 @@ describe("limits of real processes", () => {
           limit: 1_000_000_000n,
           window: month,
           per: { scope: Per_Scope.EACH_TEAM },
-          defaultPrice: price,
         },
       };
-      const model = await limit("dollar", rule);
+      const model = await limit("dollar", rule, { price });
       const answers = await ask(model, 80, { max_tokens: 20 });
       expect(count(answers, 200) + count(answers, 429)).toBe(80);
       expect(count(answers, 200)).toBeGreaterThan(0);
@@ -216,7 +218,7 @@ describe("limits of real processes", () => {
     "hold how many requests are under way, and give the places back",
     async () => {
       const rule = { case: "concurrency" as const, value: { limit: 3n } };
-      const model = await limit("slots", rule, "echo?ttft_ms=1500");
+      const model = await limit("slots", rule, { upstreamModel: "echo?ttft_ms=1500" });
       const answers = await ask(model, 20);
       expect(count(answers, 200)).toBeGreaterThanOrEqual(3);
       expect(count(answers, 429)).toBeGreaterThan(0);

@@ -143,7 +143,10 @@ export class LedgerFixture {
       grant.levelReturned = BigInt(held.levelReturned);
     }
     grant.ceiling = BigInt(pot.ceiling);
-    grant.remaining = BigInt(Math.max(0, pot.ceiling - row.spent - row.leased - row.forfeited));
+    const left = pot.ceiling - row.spent - row.leased - row.forfeited;
+    // Of a rate, in whole units.
+    const remaining = pot.rate === undefined ? left : Math.floor(row.level / 1_000_000);
+    grant.remaining = BigInt(Math.max(0, remaining));
     return grant;
   }
 

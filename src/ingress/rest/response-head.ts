@@ -1,5 +1,6 @@
 import { CacheState, type Decision } from "../../../gen/weir/v1/chat_pb.ts";
 import type { Cost } from "../../../gen/weir/v1/usage_pb.ts";
+import { addLimitFields } from "../limit-fields.ts";
 import { formatNanoUsd } from "./decimal.ts";
 import type { Exchange } from "./exchange.ts";
 
@@ -34,6 +35,7 @@ export function createHead(exchange: Exchange, type: string, decision?: Decision
   } else {
     pushDecision(head, decision);
   }
+  addLimitFields(head, call, house.clock);
   if (trail.warnings.length > 0 || (decision !== undefined && decision.warnings.length > 0)) {
     const warnings = new Set([...trail.warnings, ...(decision?.warnings ?? [])]);
     const text = toHeaderValue([...warnings].join("; "));

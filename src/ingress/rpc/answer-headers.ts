@@ -1,6 +1,7 @@
 import { CacheState, type Decision } from "../../../gen/weir/v1/chat_pb.ts";
 import type { Cost } from "../../../gen/weir/v1/usage_pb.ts";
 import type { Call } from "../../mesh/call.ts";
+import { addLimitFields } from "../limit-fields.ts";
 import { formatNanoUsd } from "../rest/decimal.ts";
 import type { RpcHouse } from "./rpc-house.ts";
 
@@ -42,6 +43,7 @@ export function addAnswerFields(fields: string[], facts: AnswerFacts): void {
     const warnings = toFieldValue(trail.warnings.join("; ")).slice(0, WARNINGS_MAX);
     fields.push("x-weir-warnings", warnings);
   }
+  addLimitFields(fields, call, house.clock);
   if (decision === undefined) return;
   if (decision.provider !== "") {
     fields.push("x-weir-target", toFieldValue(`${decision.provider}/${decision.upstreamModel}`));

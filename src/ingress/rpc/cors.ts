@@ -1,4 +1,5 @@
 import { cors } from "@connectrpc/connect";
+import { limitFieldNames } from "../limit-fields.ts";
 import type { RpcRequest, RpcResponse } from "./connect-door.ts";
 
 /** Fields of Weir's own that scripts may read. */
@@ -13,6 +14,7 @@ const exposedHeaders = [
   "x-weir-policy-revision",
   "x-weir-warnings",
   "retry-after",
+  ...limitFieldNames,
 ].join(", ");
 
 const allowedHeaders = [...cors.allowedHeaders, "authorization", "x-api-key"].join(", ");
