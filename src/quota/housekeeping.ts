@@ -75,7 +75,7 @@ export class Housekeeping {
     pot.lowWater = size / LOW_PART;
     const wishes = nowMs >= current.recalledUntilMs && holding(pot) < size * WISH_PART;
     if (current.dirty || wishes || pot.draining.length > 0) this.#desk.changed(pot);
-    if (pot.queued || pot.waiters.size > 0 || pot.draining.length > 0) return;
+    if (pot.queued || pot.reported || pot.waiters.size > 0 || pot.draining.length > 0) return;
     if (!current.settled || current.available !== 0 || nowMs - demand.usedAtMs < FORGET_MS) return;
     pot.active = false;
     this.#active.delete(pot);

@@ -18,6 +18,8 @@ export class Pot {
   readonly demand = new Demand();
   /** True while it stands in the queue for the next report. */
   queued = false;
+  /** True while a report that names it is not answered: what it is granted must find it here. */
+  reported = false;
   /** True while housekeeping looks after it. */
   active = false;
   /** True once it is forgotten: who still holds it looks for its successor. */

@@ -105,6 +105,7 @@ export class Reporter {
       return;
     }
     this.#flight = undefined;
+    for (const pot of flight.sent.keys()) pot.reported = false;
     this.#resend?.cancel();
     this.#silentUntilMs = Number.NEGATIVE_INFINITY;
     this.#note(flight.report);
@@ -146,6 +147,7 @@ export class Reporter {
       for (const lease of reportPot(pot, nowMs)) {
         leases.push(lease);
         sent.set(pot, lease);
+        pot.reported = true;
       }
     }
     this.#queue = this.#queue.slice(taken);

@@ -14,6 +14,7 @@ import {
   windowColumns,
 } from "./quota-rows.ts";
 import type { SqlSession, SqlValue } from "./sql-session.ts";
+import { readInteger, readText } from "./sql-session.ts";
 
 /**
  * Locks every bucket that a report touches, in one order for all, and reads what is there. Only
@@ -57,6 +58,34 @@ export async function openBook(
   return book;
 }
 
+/**
+ * The leases of a report that comes again. What it was granted then may be of a window that is over
+ * by now, or of a limit that is gone: the proxy must hear of it all the same, to give it back.
+ */
+export async function nameLeases(
+  session: SqlSession,
+  { proxyId, epoch, leases }: QuotaReportInput,
+): Promise<readonly ReportedLease[]> {
+  const asking = leases.filter(({ windowStartMs }) => windowStartMs === -1);
+  const rows = await readBy(
+    session,
+    "SELECT bucket, window_start_ms, granted, confirmed + returned AS gone FROM quota_leases",
+    ["bucket", "proxy_id", "epoch", "closed"],
+    asking.map(({ bucket }) => [bucket, proxyId, epoch, 0]),
+  );
+  const newest = new Map<string, number>();
+  for (const row of rows) {
+    if (readInteger(row, "granted") <= readInteger(row, "gone")) continue;
+    const bucket = readText(row, "bucket");
+    const startMs = readInteger(row, "window_start_ms");
+    newest.set(bucket, Math.max(startMs, newest.get(bucket) ?? -1));
+  }
+  return leases.map((lease) => {
+    const startMs = lease.windowStartMs === -1 ? newest.get(lease.bucket) : undefined;
+    return startMs === undefined ? lease : { ...lease, windowStartMs: startMs };
+  });
+}
+
 /** Never the window before one that another control has begun, whatever this one's clock says. */
 function findCurrent(
   terms: QuotaTerms | undefined,
@@ -86,9 +115,8 @@ async function lockBuckets(session: SqlSession, names: readonly string[]): Promi
 function listBuckets(input: QuotaReportInput, old: readonly LeaseRow[]): string[] {
   const names = new Set(old.map(({ bucket }) => bucket));
   for (const lease of input.leases) {
-    if (input.terms.has(lease.bucket) || lease.granted > 0 || lease.confirmed > 0) {
-      names.add(lease.bucket);
-    }
+    const isHeld = lease.windowStartMs !== -1 || lease.granted > 0 || lease.confirmed > 0;
+    if (isHeld || input.terms.has(lease.bucket)) names.add(lease.bucket);
   }
   for (const { leases } of input.confessions) for (const { bucket } of leases) names.add(bucket);
   // Byte by byte, not by a language: all instances must agree.
@@ -144,15 +172,14 @@ async function readHorizons(
     const current = book.currentOf(bucket);
     if (current !== undefined && current.horizonMs < current.startMs) asked.add(bucket);
   }
-  await Promise.all(
-    [...asked].map(async (bucket) => {
-      const rows = await session.rows(
-        `SELECT ${windowColumns} FROM quota_windows WHERE bucket = $1 AND window_start_ms >= $2`,
-        [bucket, book.currentOf(bucket)?.horizonMs ?? 0],
-      );
-      for (const row of rows) book.addWindow(readWindowRow(row));
-    }),
+  const keys = [...asked].map((bucket) => [bucket, book.currentOf(bucket)?.horizonMs ?? 0]);
+  const rows = await readByKeys(
+    keys,
+    async (where, values) =>
+      session.rows(`SELECT ${windowColumns} FROM quota_windows WHERE ${where}`, values),
+    ([bucket, horizon]) => `bucket = ${bucket} AND window_start_ms >= ${horizon}`,
   );
+  for (const row of rows) book.addWindow(readWindowRow(row));
 }
 
 /** Rows whose columns have the values of one of the keys. */

@@ -3,7 +3,7 @@ import { answerAmount } from "./quota-answer.ts";
 import { answerRate } from "./quota-answer-rate.ts";
 import { bookReport } from "./quota-booking.ts";
 import { assertWithinCeilings, findViolations } from "./quota-check.ts";
-import { openBook, resolveStart } from "./quota-locks.ts";
+import { nameLeases, openBook, resolveStart } from "./quota-locks.ts";
 import type {
   QuotaGrant,
   QuotaReportInput,
@@ -24,12 +24,13 @@ export async function reportQuota(
   given: QuotaReportInput,
 ): Promise<QuotaReportOutcome> {
   const proxy = await lockProxy(session, given);
-  const input = { ...given, atMs: proxy.seenMs };
-  if (input.epoch < proxy.epoch) {
-    return { outcome: "refused", reason: `A later start of proxy ${input.proxyId} reports.` };
+  if (given.epoch < proxy.epoch) {
+    return { outcome: "refused", reason: `A later start of proxy ${given.proxyId} reports.` };
   }
-  const begins = input.epoch > proxy.epoch;
-  const repeated = !begins && input.sequence <= proxy.lastSequence;
+  const begins = given.epoch > proxy.epoch;
+  const repeated = !begins && given.sequence <= proxy.lastSequence;
+  const leases = repeated ? await nameLeases(session, given) : given.leases;
+  const input = { ...given, leases, atMs: proxy.seenMs };
   const book = await openBook(session, input, begins || input.confessions.length > 0);
   const recalls = new Set<string>();
   const proxies = await countProxies(session, input.atMs);

@@ -1,6 +1,6 @@
 import { MeshError } from "../../src/mesh/errors.ts";
 import { type BoundLimit, bindLimit } from "../../src/mesh/limit.ts";
-import { type LedgerWindow, readWindows } from "./ledger-judge.ts";
+import { type LedgerWindow, listLeases, readWindows } from "./ledger-judge.ts";
 import { type AttemptPlan, type Outcome, SimulatedRequest } from "./request.ts";
 import { createExactQuestion } from "./vendor.ts";
 import type { World } from "./world.ts";
@@ -120,6 +120,7 @@ async function spendAll(world: World, bound: BoundLimit): Promise<Left | undefin
     }
     const left = measure(world, bound, booked, probed);
     world.trace.note(`probe of ${amount} refused: ${JSON.stringify(left)}`);
+    for (const lease of listLeases(world.store.engine, bucket)) world.trace.note(lease);
     if (left === undefined) return undefined;
     if (left.free >= amount) {
       world.fail(`liveness: ${bucket} refuses ${amount} with ${left.free} free`);

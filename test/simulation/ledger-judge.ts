@@ -96,3 +96,13 @@ export function readWindows(session: SqliteEngine): ReadonlyMap<string, readonly
 function sumOf({ spent, leased, forfeited }: LedgerWindow): number {
   return spent + leased + forfeited;
 }
+
+/** A bucket's leases that hold something, for people. */
+export function listLeases(session: SqliteEngine, bucket: string): readonly string[] {
+  const rows = session.rows(
+    `SELECT * FROM quota_leases WHERE bucket = $1 AND closed = 0
+       AND granted > confirmed + returned`,
+    [bucket],
+  );
+  return rows.map((row) => `lease ${JSON.stringify(row)}`);
+}

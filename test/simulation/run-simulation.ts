@@ -30,7 +30,7 @@ export interface RunCounts {
 }
 
 /** The longest that a request or an attempt to die goes on. */
-const AFTERMATH_MS = 10_000;
+const AFTERMATH_MS = 13_000;
 
 /** Runs one world from its seed; the same seed does the same again. */
 export async function runSimulation(
@@ -64,7 +64,7 @@ export async function runSimulation(
   counts.happened = world.time.happened;
   counts.deaths = world.deaths;
   const { trace, violation } = world;
-  return { seed, hash: trace.hash, violation, tail: trace.tail(1_000), counts, drained };
+  return { seed, hash: trace.hash, violation, tail: trace.tail(5_000), counts, drained };
 }
 
 function scheduleRequests(world: World, counts: RunCounts): void {

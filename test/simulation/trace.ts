@@ -1,4 +1,4 @@
-const KEPT = 1_000;
+const KEPT = 5_000;
 
 /** What happened, as lines: the last of them for people, all of them as a hash. */
 export class Trace {
