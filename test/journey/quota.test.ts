@@ -218,7 +218,7 @@ describe("limits of real processes", () => {
     "hold how many requests are under way, and give the places back",
     async () => {
       const rule = { case: "concurrency" as const, value: { limit: 3n } };
-      const model = await limit("slots", rule, { upstreamModel: "echo?ttft_ms=1500" });
+      const model = await limit("slots", rule, { upstreamModel: "echo?ttft_ms=5000" });
       const answers = await ask(model, 20);
       expect(count(answers, 200)).toBeGreaterThanOrEqual(3);
       expect(count(answers, 429)).toBeGreaterThan(0);
