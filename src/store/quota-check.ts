@@ -1,6 +1,7 @@
 import type { QuotaBook } from "./quota-book.ts";
+import { readByKeys } from "./quota-rows.ts";
 import type { SqlSession } from "./sql-session.ts";
-import { readInteger } from "./sql-session.ts";
+import { readInteger, readText } from "./sql-session.ts";
 
 /** A bucket from which something was granted just now. */
 export interface GrantedFrom {
@@ -17,17 +18,23 @@ export async function assertWithinCeilings(
   session: SqlSession,
   granted: readonly GrantedFrom[],
 ): Promise<void> {
-  await Promise.all(
-    granted.map(async ({ bucket, horizonMs, ceiling }) => {
-      const [row] = await session.rows(
-        `SELECT CAST(COALESCE(SUM(spent + leased + forfeited), 0) AS BIGINT) AS used
-         FROM quota_windows WHERE bucket = $1 AND window_start_ms >= $2`,
-        [bucket, horizonMs],
-      );
-      const used = row === undefined ? 0 : readInteger(row, "used");
-      if (used > ceiling) throw new Error(`${used} of ${ceiling} would be granted of ${bucket}`);
-    }),
+  const ceilings = new Map(granted.map(({ bucket, ceiling }) => [bucket, ceiling]));
+  const rows = await readByKeys(
+    granted.map(({ bucket, horizonMs }) => [bucket, horizonMs]),
+    async (where, values) =>
+      session.rows(
+        `SELECT bucket, CAST(SUM(spent + leased + forfeited) AS BIGINT) AS used
+         FROM quota_windows WHERE ${where} GROUP BY bucket`,
+        values,
+      ),
+    ([bucket, horizon]) => `bucket = ${bucket} AND window_start_ms >= ${horizon}`,
   );
+  for (const row of rows) {
+    const bucket = readText(row, "bucket");
+    const ceiling = ceilings.get(bucket) ?? 0;
+    const used = readInteger(row, "used");
+    if (used > ceiling) throw new Error(`${used} of ${ceiling} would be granted of ${bucket}`);
+  }
 }
 
 /**
@@ -36,22 +43,26 @@ export async function assertWithinCeilings(
  */
 export async function findViolations(session: SqlSession, book: QuotaBook): Promise<string[]> {
   const windows = book.listChangedWindows().slice(0, CHECKED_MAX);
-  const found = await Promise.all(
-    windows.map(async ({ bucket, startMs }) => {
-      const [row] = await session.rows(
-        `SELECT leased, (SELECT CAST(COALESCE(SUM(
+  const rows = await readByKeys(
+    windows.map(({ bucket, startMs }) => [bucket, startMs]),
+    async (where, values) =>
+      session.rows(
+        `SELECT bucket, window_start_ms, leased, (SELECT CAST(COALESCE(SUM(
            CASE WHEN closed = 0 AND granted > confirmed + returned
              THEN granted - confirmed - returned ELSE 0 END), 0) AS BIGINT)
            FROM quota_leases l WHERE l.bucket = w.bucket AND l.window_start_ms = w.window_start_ms
          ) AS held
-         FROM quota_windows w WHERE bucket = $1 AND window_start_ms = $2`,
-        [bucket, startMs],
-      );
-      if (row === undefined || row.leased === row.held) return [];
-      return [`${bucket} from ${startMs} counts ${row.leased} as held, but ${row.held} is.`];
-    }),
+         FROM quota_windows w WHERE ${where}`,
+        values,
+      ),
+    ([bucket, startMs]) => `bucket = ${bucket} AND window_start_ms = ${startMs}`,
   );
-  return found.flat();
+  return rows
+    .filter(({ leased, held }) => leased !== held)
+    .map(
+      ({ bucket, window_start_ms, leased, held }) =>
+        `${bucket} from ${window_start_ms} counts ${leased} as held, but ${held} is.`,
+    );
 }
 
 const CHECKED_MAX = 64;

@@ -161,26 +161,36 @@ export async function saveLeases(session: SqlSession, rows: readonly LeaseRow[])
 }
 
 /**
- * Reads what belongs to many keys, some at a time. `ask` gets the placeholders of one key, and the
- * number of keys of a statement takes few values, so that few statements are prepared.
+ * Reads what belongs to many keys, some at a time. `condition` gets the placeholders of one key;
+ * the number of keys of a statement takes few values, so that few statements are prepared.
  */
 export async function readByKeys<T>(
   keys: readonly (readonly SqlValue[])[],
-  read: (condition: string, values: readonly SqlValue[]) => Promise<readonly T[]>,
+  read: (where: string, values: readonly SqlValue[]) => Promise<readonly T[]>,
   condition: (places: readonly string[]) => string,
 ): Promise<T[]> {
-  const found: T[] = [];
-  for (let from = 0; from < keys.length; ) {
-    const size = keys.length - from >= KEYS_A_TIME ? KEYS_A_TIME : keys.length - from < 8 ? 1 : 8;
+  const reading = splitKeys(keys).map((some) => {
     const values: SqlValue[] = [];
-    const parts = keys.slice(from, from + size).map((key) => {
+    const parts = some.map((key) => {
       const places = key.map((value) => `$${values.push(value)}`);
       return `(${condition(places)})`;
     });
-    found.push(...(await read(`(${parts.join(" OR ")})`, values)));
+    return read(`(${parts.join(" OR ")})`, values);
+  });
+  return (await Promise.all(reading)).flat();
+}
+
+/** In groups of few sizes. */
+export function splitKeys<T>(keys: readonly T[]): readonly (readonly T[])[] {
+  const groups: (readonly T[])[] = [];
+  for (let from = 0; from < keys.length; ) {
+    const left = keys.length - from;
+    const size = left >= KEYS_A_TIME ? KEYS_A_TIME : left < KEYS_FEW ? 1 : KEYS_FEW;
+    groups.push(keys.slice(from, from + size));
     from += size;
   }
-  return found;
+  return groups;
 }
 
 const KEYS_A_TIME = 64;
+const KEYS_FEW = 8;
