@@ -10,10 +10,7 @@ import {
 } from "./quota-rate-grant.ts";
 import { MICRO, WHOLE_RATE } from "./quota-report.ts";
 
-const anyAmount = fc.oneof(
-  fc.integer({ min: 0, max: 100 }),
-  fc.integer({ min: 0, max: 2 ** 50 }),
-);
+const anyAmount = fc.oneof(fc.integer({ min: 0, max: 100 }), fc.integer({ min: 0, max: 2 ** 50 }));
 
 const anyQuestion: fc.Arbitrary<GrantQuestion> = fc.record({
   ceiling: anyAmount,
