@@ -18,7 +18,12 @@ export function hearGrant(pot: Pot, grant: LeaseGrant, heard: Heard): Account | 
   const windowStartMs = Number(grant.windowStartMs);
   const endsInMs = Number(grant.windowEndsInMs);
   const endsAtMs = endsInMs === -1 ? Number.POSITIVE_INFINITY : heard.sentAtMs + endsInMs;
+  const before = pot.current.granted;
   const account = findAccount(pot, windowStartMs, grant, heard.nowMs);
+  const { sent } = heard;
+  // Where several needed too much together, the first is asked for alone.
+  const asked = sent?.alone === true && sent.need > 0;
+  pot.patient = asked && pot.current.granted === before;
   if (account !== undefined) hearWindow(pot, account, endsAtMs, heard.nowMs);
   const answersCurrent = account === pot.current || pot.current.windowStartMs === NO_WINDOW;
   if (answersCurrent) hearWord(pot, grant, endsAtMs, heard);

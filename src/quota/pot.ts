@@ -35,6 +35,8 @@ export class Pot {
   refusedUntilMs = Number.NEGATIVE_INFINITY;
   /** True when the last need could not be granted because others hold it. */
   recalling = false;
+  /** True when the last answer to a need brought nothing: to ask again at once is no use. */
+  patient = false;
   /** Until then the ledger grants nothing of it, and why. */
   closed: "gone" | "suspended" | undefined;
   closedUntilMs = Number.NEGATIVE_INFINITY;

@@ -51,7 +51,9 @@ export function createRefusal(refused: Refused): MeshError {
     remaining: String(left),
   };
   if (resetsInMs !== undefined) {
-    metadata.resets_at = new Date(clock.wallMs() + resetsInMs).toISOString();
+    // Here a window ends a little early, by the time that the ledger's answer took.
+    const endMs = Math.ceil((clock.wallMs() + resetsInMs) / 1000) * 1000;
+    metadata.resets_at = new Date(endMs).toISOString();
   }
   if (limit.downgradeTo !== "") metadata.downgrade_to = limit.downgradeTo;
   const retryAfterMs = retryAfter(refused, nowMs);

@@ -70,8 +70,8 @@ export interface QuotaRoomProxy extends Quota, QuotaLink {
 }
 
 export const defaultQuotaOptions: QuotaOptions = {
-  refillWaitMs: 250,
-  recallWaitMs: 1_500,
+  refillWaitMs: 1_000,
+  recallWaitMs: 3_000,
   recallPollMs: 50,
   coalesceMs: 3,
   reportMs: 1_000,
@@ -217,7 +217,7 @@ class QuotaRoom implements QuotaRoomProxy, Desk {
   #ask(pot: Pot): void {
     this.changed(pot);
     const { recallPollMs, coalesceMs } = this.#options;
-    this.#reporter.schedule(pot.recalling ? recallPollMs : coalesceMs);
+    this.#reporter.schedule(pot.patient ? recallPollMs : coalesceMs);
   }
 
   /** First all grants, then those who wait, and what others need at last. */

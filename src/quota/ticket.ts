@@ -68,17 +68,15 @@ export class Ticket implements Reservation, OpenEntry {
   }
 
   settle(usage: Usage | undefined, cost: Cost | undefined): void {
-    this.#desk.counters.settled += 1;
     this.#end(isCounted(usage) ? usage : undefined, cost, true);
   }
 
   release(): void {
-    this.#desk.counters.released += 1;
     this.#end(undefined, undefined, false);
   }
 
   expire(): void {
-    this.#desk.counters.leaked += 1;
+    if (!this.#ended) this.#desk.counters.leaked += 1;
     this.#end(undefined, undefined, true);
   }
 
@@ -89,6 +87,8 @@ export class Ticket implements Reservation, OpenEntry {
     const desk = this.#desk;
     const nowMs = desk.clock.now();
     desk.open.remove(this);
+    if (charged) desk.counters.settled += 1;
+    else desk.counters.released += 1;
     if (charged) this.purpose.held.charged = true;
     const { accounts, amounts, marks } = this;
     for (let i = 0; i < accounts.length; i++) {

@@ -57,6 +57,13 @@ export class WatermarksFixture implements Watermarks {
     this.left = this.left.filter(({ epoch }) => !epochs.includes(epoch));
   }
 
+  /** What a killed start has left, to be confessed. */
+  inherit(before: WatermarksFixture, epoch: number): void {
+    const marks = [...before.marks.values()];
+    this.left = [...before.left, { epoch, trusted: true, marks }];
+    this.previousEpoch = before.replied > 0 ? epoch : before.previousEpoch;
+  }
+
   noteReplied(): void {
     this.replied += 1;
   }
@@ -76,6 +83,9 @@ export class ProxyFixture {
   /** Decides the fate of each message: how often it arrives. */
   copies: () => number = () => 1;
   unavailable = "";
+  /** What a test knows to have been used through it. */
+  spent = 0;
+  killed = false;
   readonly #house: HouseFixture;
   #up = false;
 
@@ -86,7 +96,15 @@ export class ProxyFixture {
     this.quota = createQuota({ clock: house.clock, watermarks: this.watermarks, ...more });
   }
 
+  /** Nothing of it is heard any more. */
+  kill(): void {
+    this.killed = true;
+    this.#up = false;
+    this.quota.disconnected();
+  }
+
   connect(): void {
+    if (this.killed) return;
     this.#up = true;
     this.quota.connected((report) => {
       this.reports.push(structuredClone(report));
@@ -119,7 +137,7 @@ export class ProxyFixture {
     const copies = this.copies();
     for (let i = 0; i < copies; i++) {
       this.#house.clock.after(1 + i * 3, () => {
-        if (this.#up) deliver();
+        if (this.#up && !this.killed) deliver();
       });
     }
   }
