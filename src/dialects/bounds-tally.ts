@@ -1,18 +1,21 @@
 import { isUtf8 } from "node:buffer";
-import type { AskBounds } from "../mesh/ask.ts";
+import type { AskBounds, EmbedBounds, PromptBounds } from "../mesh/ask.ts";
 
 /**
- * Adds up what bounds the cost of a chat. Whatever is in doubt counts as text, which costs most: a
+ * Adds up what bounds the cost of a request. Whatever is in doubt counts as text, which costs most: a
  * token for each byte.
  */
 export class BoundsTally {
   #outputTokensMax: number | undefined;
   #choices = 1;
   #images = 0;
+  #sounds = 0;
   #audioBytes = 0;
   #files = 0;
+  #filesElsewhere = 0;
   #fileBytes = 0;
   #encodedBytes = 0;
+  #tokenIds = 0;
 
   /**
    * The caller's limit of output tokens. Of several the highest counts, since vendors differ in
@@ -36,6 +39,7 @@ export class BoundsTally {
   }
 
   audio(bytes: number, encoded: number): void {
+    this.#sounds += 1;
     this.#audioBytes += bytes;
     this.#encodedBytes += encoded;
   }
@@ -43,6 +47,7 @@ export class BoundsTally {
   /** Something whose size nobody here knows, such as a file that was uploaded at the vendor. */
   elsewhere(): void {
     this.#files += 1;
+    this.#filesElsewhere += 1;
   }
 
   /**
@@ -60,13 +65,28 @@ export class BoundsTally {
     this.#fileBytes += size;
   }
 
+  /** A token by its id, which takes so many bytes of the body. */
+  tokenId(encoded: number): void {
+    this.#tokenIds += 1;
+    this.#encodedBytes += encoded;
+  }
+
   get bounds(): AskBounds {
+    const prompt = this.#prompt();
+    return { ...prompt, outputTokensMax: this.#outputTokensMax, choices: this.#choices };
+  }
+
+  get embedBounds(): EmbedBounds {
+    return { ...this.#prompt(), tokenIds: this.#tokenIds };
+  }
+
+  #prompt(): PromptBounds {
     return {
-      outputTokensMax: this.#outputTokensMax,
-      choices: this.#choices,
       images: this.#images,
+      sounds: this.#sounds,
       audioBytes: this.#audioBytes,
       files: this.#files,
+      filesElsewhere: this.#filesElsewhere,
       fileBytes: this.#fileBytes,
       encodedBytes: this.#encodedBytes,
     };

@@ -8,22 +8,28 @@ import {
   ContentPartSchema,
   Role,
 } from "../../gen/weir/v1/chat_pb.ts";
+import { type EmbedInput, EmbedPartsSchema, TokenIdsSchema } from "../../gen/weir/v1/embed_pb.ts";
+import { EmbedRequestSchema } from "../../gen/weir/v1/embed_service_pb.ts";
 import { createTestTarget } from "../../test/support/targets.ts";
 import type { AskBounds, ChatAsk } from "../mesh/ask.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../mesh/json.ts";
 import { anthropicChat } from "./anthropic/index.ts";
-import { openaiChat, openaiCompletions } from "./openai/index.ts";
-import { createChatAsk } from "./typed-ask.ts";
+import { openaiChat, openaiCompletions, openaiEmbed } from "./openai/index.ts";
+import { createChatAsk, createEmbedAsk } from "./typed-ask.ts";
 
 const nothing: AskBounds = {
   outputTokensMax: undefined,
   choices: 1,
   images: 0,
+  sounds: 0,
   audioBytes: 0,
   files: 0,
+  filesElsewhere: 0,
   fileBytes: 0,
   encodedBytes: 0,
 };
+
+const elsewhere = { files: 1, filesElsewhere: 1 };
 
 const PDF = Buffer.from("%PDF-1.7 \xff\xfe", "latin1");
 const WORDS = Buffer.from("Grüße");
@@ -99,9 +105,9 @@ describe("bounds of a body of /v1/chat/completions", () => {
     [
       "sound",
       { type: "input_audio", input_audio: { data: png, format: "wav" } },
-      { audioBytes: 12, encodedBytes: png.length },
+      { sounds: 1, audioBytes: 12, encodedBytes: png.length },
     ],
-    ["sound that is none", { type: "input_audio", input_audio: 7 }, { files: 1 }],
+    ["sound that is none", { type: "input_audio", input_audio: 7 }, { ...elsewhere }],
     [
       "a PDF",
       { type: "file", file: { file_data: pdf } },
@@ -118,14 +124,18 @@ describe("bounds of a body of /v1/chat/completions", () => {
       { type: "file", file: { file_data: "data:text/plain;base64,/////w==" } },
       { files: 1, fileBytes: 6 },
     ],
-    ["an uploaded file", { type: "file", file: { file_id: "f" } }, { files: 1 }],
-    ["a document elsewhere", { type: "file", file: { file_data: "https://x/y" } }, { files: 1 }],
+    ["an uploaded file", { type: "file", file: { file_id: "f" } }, { ...elsewhere }],
+    [
+      "a document elsewhere",
+      { type: "file", file: { file_data: "https://x/y" } },
+      { ...elsewhere },
+    ],
     [
       "a kind that is not known",
       { type: "video_url", video_url: { url: "https://x" } },
-      { files: 1 },
+      { ...elsewhere },
     ],
-    ["a part without a kind", {}, { files: 1 }],
+    ["a part without a kind", {}, { ...elsewhere }],
   ];
   for (const [name, content, expected] of parts) {
     it(`counts ${name}`, () => {
@@ -139,7 +149,41 @@ describe("bounds of a body of /v1/chat/completions", () => {
       { role: "user", content: [null, 7, "x", []] },
       { role: "user", content: { type: "image_url" } },
     ];
-    expect(read({ messages })).toEqual({ ...nothing, files: 1 });
+    expect(read({ messages })).toEqual({ ...nothing, ...elsewhere });
+  });
+});
+
+it("bounds a body of /v1/embeddings", () => {
+  const bound = (input: object) => {
+    const text = JSON.stringify({ model: "m", input });
+    return openaiEmbed.client.readAsk(JSON.parse(text), Buffer.byteLength(text)).bounds();
+  };
+  const { outputTokensMax: _, choices: __, ...prompt } = nothing;
+  expect(bound(["x", "12"])).toEqual({ ...prompt, tokenIds: 0 });
+  expect(bound([5, 15_496, 99])).toEqual({ ...prompt, tokenIds: 3, encodedBytes: 6 });
+  expect(bound([[5], [15_496, 99]])).toEqual({ ...prompt, tokenIds: 3, encodedBytes: 6 });
+});
+
+it("bounds a typed embedding", () => {
+  const bound = (input: EmbedInput["input"]) =>
+    createEmbedAsk(create(EmbedRequestSchema, { inputs: [{ input }] }), 1_000).bounds();
+  const { outputTokensMax: _, choices: __, ...prompt } = nothing;
+  const tokens = create(TokenIdsSchema, { ids: [5, 127, 128, 15_496, 100_000] });
+  expect(bound({ case: "text", value: "x" })).toEqual({ ...prompt, tokenIds: 0 });
+  expect(bound({ case: "tokens", value: tokens })).toEqual({
+    ...prompt,
+    tokenIds: 5,
+    encodedBytes: 9,
+  });
+  const image = {
+    part: { case: "image", value: { blob: { source: { case: "data", value: PDF } } } },
+  } as const;
+  const parts = create(EmbedPartsSchema, { parts: [image] });
+  expect(bound({ case: "parts", value: parts })).toEqual({
+    ...prompt,
+    images: 1,
+    encodedBytes: 11,
+    tokenIds: 0,
   });
 });
 
@@ -172,8 +216,8 @@ describe("bounds of a body of /v1/messages", () => {
     ["a picture that is none", [{ type: "image" }], { images: 1 }],
     ["a picture elsewhere", [{ type: "image", source: { type: "url", url: "x" } }], { images: 1 }],
     ["a PDF", [pdf], { files: 1, fileBytes: 12, encodedBytes: data.length }],
-    ["a PDF elsewhere", [document({ type: "url", url: "https://x" })], { files: 1 }],
-    ["an uploaded file", [document({ type: "file", file_id: "f" })], { files: 1 }],
+    ["a PDF elsewhere", [document({ type: "url", url: "https://x" })], { ...elsewhere }],
+    ["an uploaded file", [document({ type: "file", file_id: "f" })], { ...elsewhere }],
     ["a text", [document({ type: "text", media_type: "text/plain", data: "x" })], {}],
     [
       "a document of blocks",
@@ -191,7 +235,7 @@ describe("bounds of a body of /v1/messages", () => {
       { files: 1, fileBytes: 12, encodedBytes: data.length },
     ],
     ["a search of the vendor's", [{ type: "server_tool_use", id: "s", name: "n", input: {} }], {}],
-    ["a kind that is not known", [{ type: "container_upload", file_id: "f" }], { files: 1 }],
+    ["a kind that is not known", [{ type: "container_upload", file_id: "f" }], { ...elsewhere }],
   ];
   for (const [name, content, expected] of blocks) {
     it(`counts ${name}`, () => {

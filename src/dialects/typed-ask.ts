@@ -1,7 +1,7 @@
 import type { Chat } from "../../gen/weir/v1/chat_pb.ts";
 import type { EmbedRequest } from "../../gen/weir/v1/embed_service_pb.ts";
 import type { ChatAsk, EmbedAsk } from "../mesh/ask.ts";
-import { boundChat } from "./typed-bounds.ts";
+import { boundChat, boundEmbed } from "./typed-bounds.ts";
 
 /** A request of the typed door as an ask: the message is there already. */
 export function createChatAsk(chat: Chat, stream: boolean, bytes: number): ChatAsk {
@@ -35,6 +35,7 @@ export function createEmbedAsk(request: EmbedRequest, bytes: number): EmbedAsk {
     parameters: () => (request.dimensions === undefined ? [] : ["dimensions"]),
     routing: () => request.routing,
     request: () => request,
+    bounds: () => boundEmbed(request),
   };
 }
 

@@ -1,5 +1,6 @@
 import type { Audio, Blob, Chat, ContentPart, VendorPart } from "../../gen/weir/v1/chat_pb.ts";
-import type { AskBounds } from "../mesh/ask.ts";
+import type { EmbedRequest } from "../../gen/weir/v1/embed_service_pb.ts";
+import type { AskBounds, EmbedBounds } from "../mesh/ask.ts";
 import { isJsonObject, type JsonValue } from "../mesh/json.ts";
 import { tallyBlock, tallyBody } from "./anthropic/bound-ask.ts";
 import { BoundsTally } from "./bounds-tally.ts";
@@ -13,6 +14,23 @@ export function boundChat(chat: Chat): AskBounds {
   for (const { parts } of chat.messages) tallyParts(parts, tally);
   if (chat.providerOptions !== "") tallyOptions(chat.providerOptions, tally);
   return tally.bounds;
+}
+
+/** What bounds the cost of an embedding of the typed door; see EmbedBounds. */
+export function boundEmbed(request: EmbedRequest): EmbedBounds {
+  const tally = new BoundsTally();
+  for (const { input } of request.inputs) {
+    if (input.case === "parts") tallyParts(input.value.parts, tally);
+    if (input.case !== "tokens") continue;
+    for (const id of input.value.ids) tally.tokenId(sizeId(id));
+  }
+  return tally.embedBounds;
+}
+
+/** Bytes of a token's id on the wire: never more than its digits in JSON. */
+function sizeId(id: number): number {
+  if (id < 0x80) return 1;
+  return id < 0x4000 ? 2 : 3;
 }
 
 function tallyParts(parts: readonly ContentPart[], tally: BoundsTally): void {
@@ -97,10 +115,10 @@ function tallyOptions(options: string, tally: BoundsTally): void {
   }
 }
 
-function addMedia(tally: BoundsTally, { images, files, audioBytes }: AskBounds): void {
+function addMedia(tally: BoundsTally, { images, files, sounds = 0, audioBytes }: AskBounds): void {
   for (let count = 0; count < images; count++) tally.image();
   for (let count = 0; count < files; count++) tally.elsewhere();
-  tally.audio(audioBytes, 0);
+  for (let count = 0; count < sounds; count++) tally.audio(count === 0 ? audioBytes : 0, 0);
 }
 
 function parse(json: string): JsonValue | undefined {

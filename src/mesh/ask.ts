@@ -43,21 +43,38 @@ export interface ChatAsk {
   bounds(): AskBounds;
 }
 
-/** What bounds the cost of a chat, as the caller wrote it. */
-export interface AskBounds {
-  /** The caller's own limit of output tokens for one answer, whatever it is; undefined for none. */
-  readonly outputTokensMax: number | undefined;
-  /** How many answers it wants. At least 1. */
-  readonly choices: number;
+/** What bounds the cost of a prompt beside its bytes, as the caller wrote it. */
+export interface PromptBounds {
   readonly images: number;
+  /** Pieces of sound in the request; undefined for none. */
+  readonly sounds?: number;
   /** Bytes of sound in the request, decoded. */
   readonly audioBytes: number;
   /** Documents, such as PDF, wherever they are. */
   readonly files: number;
+  /**
+   * Those of them whose size nobody here knows; undefined for none, or for all where no document is
+   * in the request.
+   */
+  readonly filesElsewhere?: number;
   /** Bytes of documents in the request, decoded. */
   readonly fileBytes: number;
   /** Characters of the body that are encoded media, and so no text. */
   readonly encodedBytes: number;
+}
+
+/** What bounds the cost of a chat, as the caller wrote it. */
+export interface AskBounds extends PromptBounds {
+  /** The caller's own limit of output tokens for one answer, whatever it is; undefined for none. */
+  readonly outputTokensMax: number | undefined;
+  /** How many answers it wants. At least 1. */
+  readonly choices: number;
+}
+
+/** What bounds the cost of an embedding, as the caller wrote it. */
+export interface EmbedBounds extends PromptBounds {
+  /** Tokens that the caller gave by their ids; the digits of these count as encoded bytes. */
+  readonly tokenIds: number;
 }
 
 /** What a caller asks of an embedding model; see ChatAsk. */
@@ -72,4 +89,6 @@ export interface EmbedAsk {
   parameters(): readonly string[];
   routing(): RoutingPreferences | undefined;
   request(): EmbedRequest;
+  /** What bounds its cost beside its bytes; looked for only where a limit concerns the request. */
+  bounds(): EmbedBounds;
 }

@@ -1,4 +1,4 @@
-import type { AskBounds, ChatAsk, EmbedAsk } from "../mesh/ask.ts";
+import type { AskBounds, ChatAsk, EmbedAsk, EmbedBounds } from "../mesh/ask.ts";
 import type { JsonObject } from "../mesh/json.ts";
 import type { Target } from "../mesh/target.ts";
 import { boundMedia } from "./media-bound.ts";
@@ -20,18 +20,23 @@ export const OUTPUT_TOKENS_DEFAULT = 32_768;
  * What an attempt at a target can use at most. Byte-level tokenizers make at most one token of a
  * byte, and what templates add to a message is less than its JSON; media are bounded by rule. No
  * request is longer than the model's context.
+ *
+ * Nothing in a request bounds what tools that the vendor runs itself (a search of the web, code)
+ * add to the prompt on the way, nor what they cost a use: that is settled as the vendor counts it,
+ * and shows as an overrun where it passes the bound.
  */
 export function boundAsk(
   ask: ChatAsk | EmbedAsk,
-  bounds: AskBounds | undefined,
+  bounds: AskBounds | EmbedBounds,
   target: Target,
   contextTokensMax: number | undefined,
 ): AskBound {
   const laid = layOf(target);
-  let input = ask.bytes + OVERHEAD_TOKENS + laid.bytes;
-  if (bounds === undefined) return { input: clip(input, contextTokensMax), output: 0, choices: 1 };
+  let input = ask.bytes + laid.bytes + boundPreface(ask, laid, target);
   input += boundMedia(bounds, target) - Math.min(bounds.encodedBytes, ask.bytes);
-  if (target.provider.dialect === "anthropic" && hasTools(ask)) input += ANTHROPIC_TOOLS_TOKENS;
+  if (!("choices" in bounds)) {
+    return { input: clip(input + bounds.tokenIds, contextTokensMax), output: 0, choices: 1 };
+  }
   return {
     input: clip(input, contextTokensMax),
     output: boundOutput(bounds, target),
@@ -39,16 +44,24 @@ export function boundAsk(
   };
 }
 
-/** What a chat tells of its bounds; asked once a call. */
-export function readBounds(ask: ChatAsk | EmbedAsk): AskBounds | undefined {
-  if (!("chat" in ask)) return undefined;
-  return ask.bounds?.() ?? readMessage(ask);
+/** What a vendor lays before a prompt: a little before any, and more for tools. */
+function boundPreface(ask: ChatAsk | EmbedAsk, laid: Lay, target: Target): number {
+  let tokens = PREFACE_TOKENS;
+  if (laid.tools || hasTools(ask)) tokens += TOOLS_TOKENS;
+  if (/grok/i.test(target.upstreamModel)) tokens += GROK_TOKENS;
+  return tokens;
 }
 
-const OVERHEAD_TOKENS = 64;
+const PREFACE_TOKENS = 64;
 
-/** Anthropic lays a prompt of its own before tools, some 300 to 1,200 tokens with its own tools. */
-const ANTHROPIC_TOOLS_TOKENS = 1_500;
+/**
+ * What explains to a model how tools are called: some 250 tokens for Claude and 330 for Llama 4,
+ * and up to 1,200 where the vendor has tools of its own.
+ */
+const TOOLS_TOKENS = 1_500;
+
+/** Grok is told about 500 tokens before the caller has said a word. */
+const GROK_TOKENS = 1_024;
 
 function boundOutput(bounds: AskBounds, target: Target): number {
   const asked = bounds.outputTokensMax;
@@ -64,17 +77,23 @@ function clip(tokens: number, contextTokensMax: number | undefined): number {
 }
 
 function hasTools(ask: ChatAsk | EmbedAsk): boolean {
-  return ask.wire === undefined ? ask.parameters().includes("tools") : "tools" in ask.wire;
+  const { wire } = ask;
+  return wire === undefined ? ask.parameters().includes("tools") : namesTools(wire);
+}
+
+function namesTools({ tools, functions }: JsonObject): boolean {
+  return tools != null || functions != null;
 }
 
 /** What a target lays over the request's body. */
 interface Lay {
   readonly bytes: number;
   readonly choices: number;
+  readonly tools: boolean;
 }
 
 const lays = new WeakMap<JsonObject, Lay>();
-const NO_LAY: Lay = { bytes: 0, choices: 0 };
+const NO_LAY: Lay = { bytes: 0, choices: 0, tools: false };
 
 function layOf({ overrides }: Target): Lay {
   if (overrides === undefined) return NO_LAY;
@@ -84,22 +103,9 @@ function layOf({ overrides }: Target): Lay {
     lay = {
       bytes: Buffer.byteLength(JSON.stringify(overrides)),
       choices: typeof n === "number" ? n : 0,
+      tools: namesTools(overrides),
     };
     lays.set(overrides, lay);
   }
   return lay;
-}
-
-/** For a door that does not bound its asks: the message's own limits, and all its bytes as text. */
-function readMessage(ask: ChatAsk): AskBounds {
-  const { sampling } = ask.chat();
-  return {
-    outputTokensMax: sampling?.maxTokens,
-    choices: Math.max(1, sampling?.n ?? 1),
-    images: 0,
-    audioBytes: 0,
-    files: 0,
-    fileBytes: 0,
-    encodedBytes: 0,
-  };
 }

@@ -1,11 +1,11 @@
-import type { AskBounds, ChatAsk, EmbedAsk } from "../mesh/ask.ts";
+import type { AskBounds, ChatAsk, EmbedAsk, EmbedBounds } from "../mesh/ask.ts";
 import type { Call } from "../mesh/call.ts";
 import { MeshError } from "../mesh/errors.ts";
 import type { Leg } from "../mesh/grant.ts";
 import type { CallQuota, RateStates, Reservation } from "../mesh/quota.ts";
 import type { Target } from "../mesh/target.ts";
 import { boundAmount, countsOutput } from "./amount.ts";
-import { type AskBound, boundAsk, readBounds } from "./bound.ts";
+import { type AskBound, boundAsk } from "./bound.ts";
 import type { Desk } from "./desk.ts";
 import type { Gate } from "./gate.ts";
 import { Held } from "./held.ts";
@@ -31,7 +31,7 @@ export class CallTill implements CallQuota {
   readonly #ask: ChatAsk | EmbedAsk;
   readonly #held: Held;
   /** Read from the message when the first attempt needs it. */
-  #bounds: AskBounds | undefined | "unread" = "unread";
+  #bounds: AskBounds | EmbedBounds | undefined;
   /** Of the last attempt: the buckets of its leg, and its provider. */
   #path: readonly Pot[] = NO_POTS;
   #provider = "";
@@ -59,7 +59,7 @@ export class CallTill implements CallQuota {
 
   #fill(leg: Leg, target: Target): Ticket {
     const { desk, pots } = this.#till;
-    if (this.#bounds === "unread") this.#bounds = readBounds(this.#ask);
+    this.#bounds ??= this.#ask.bounds();
     const bound = boundAsk(this.#ask, this.#bounds, target, leg.model.contextTokensMax);
     const ticket = new Ticket(desk, { call: this.#call, target, bound, held: this.#held });
     if (leg.limits === undefined) return ticket;

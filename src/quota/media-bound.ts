@@ -1,4 +1,4 @@
-import type { AskBounds } from "../mesh/ask.ts";
+import type { PromptBounds } from "../mesh/ask.ts";
 import type { Target } from "../mesh/target.ts";
 
 /**
@@ -6,10 +6,10 @@ import type { Target } from "../mesh/target.ts";
  * rules by size, and nobody here decodes pictures: each counts as the largest that the vendor makes
  * of any picture.
  */
-export function boundMedia(bounds: AskBounds, target: Target): number {
-  const { images, audioBytes, files, fileBytes } = bounds;
-  if (images === 0 && audioBytes === 0 && files === 0) return 0;
-  return images * imageTokens(target) + soundTokens(audioBytes) + documentTokens(files, fileBytes);
+export function boundMedia(bounds: PromptBounds, target: Target): number {
+  const { images, files } = bounds;
+  const tokens = images === 0 ? 0 : images * imageTokens(target);
+  return tokens + soundTokens(bounds) + (files === 0 ? 0 : documentTokens(bounds));
 }
 
 /**
@@ -44,17 +44,19 @@ const IMAGE_RULES: ReadonlyArray<readonly [RegExp, number]> = [
 
 /**
  * Vendors take 10 to 32 tokens for each second of sound; at 4 kbit/s, below any codec in use, a
- * second has 500 bytes.
+ * second has 500 bytes. However short, a sound costs what a vendor takes for the shortest.
  */
-function soundTokens(bytes: number): number {
-  return Math.ceil(bytes / 15);
+function soundTokens({ sounds = 0, audioBytes }: PromptBounds): number {
+  return sounds * SOUND_TOKENS_MIN + Math.ceil(audioBytes / 15);
 }
+
+const SOUND_TOKENS_MIN = 512;
 
 /**
  * The text of a document is packed, about two to one, and each page may count as a picture too. Of
  * a document elsewhere nothing is known: about a hundred full pages.
  */
-function documentTokens(files: number, bytes: number): number {
-  if (files === 0) return 0;
-  return bytes === 0 ? files * 400_000 : files * 8_000 + bytes * 3;
+function documentTokens({ files, filesElsewhere, fileBytes }: PromptBounds): number {
+  const unseen = filesElsewhere ?? (fileBytes === 0 ? files : 0);
+  return unseen * 400_000 + (files - unseen) * 8_000 + fileBytes * 3;
 }

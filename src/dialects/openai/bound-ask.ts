@@ -1,4 +1,4 @@
-import type { AskBounds } from "../../mesh/ask.ts";
+import type { AskBounds, EmbedBounds } from "../../mesh/ask.ts";
 import { isJsonObject, type JsonObject } from "../../mesh/json.ts";
 import { BoundsTally, sizeBase64 } from "../bounds-tally.ts";
 import { type Field, isJsonArray } from "./field.ts";
@@ -8,6 +8,21 @@ export function boundChatBody(body: JsonObject): AskBounds {
   const tally = new BoundsTally();
   tallyChatBody(body, tally);
   return tally.bounds;
+}
+
+/** What bounds the cost of a body of `/v1/embeddings`; see EmbedBounds. */
+export function boundEmbedBody({ input }: JsonObject): EmbedBounds {
+  const tally = new BoundsTally();
+  if (isJsonArray(input)) {
+    tallyIds(input, tally);
+    for (const item of input) if (isJsonArray(item)) tallyIds(item, tally);
+  }
+  return tally.embedBounds;
+}
+
+/** Numbers of a list are tokens by their ids; only digits that are there for sure are no text. */
+function tallyIds(list: readonly Field[], tally: BoundsTally): void {
+  for (const id of list) if (typeof id === "number") tally.tokenId(id < 10 ? 1 : id < 100 ? 2 : 3);
 }
 
 /** Adds up a body of this dialect, or what is laid over one. Takes anything. */

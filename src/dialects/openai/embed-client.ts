@@ -4,6 +4,7 @@ import type { EmbedAsk } from "../../mesh/ask.ts";
 import type { JsonObject, JsonValue } from "../../mesh/json.ts";
 import { sumInputTokens } from "../../mesh/usage.ts";
 import { toBase64 } from "./blob.ts";
+import { boundEmbedBody } from "./bound-ask.ts";
 import { readLabels } from "./chat-ask.ts";
 import {
   type Field,
@@ -49,6 +50,7 @@ export function readEmbedAsk(body: JsonObject, bytes: number): EmbedAsk {
       request ??= readEmbedRequest(body, ask);
       return request;
     },
+    bounds: () => boundEmbedBody(body),
   };
   return ask;
 }
