@@ -2,8 +2,8 @@ import { isUtf8 } from "node:buffer";
 import type { AskBounds, EmbedBounds, PromptBounds } from "../mesh/ask.ts";
 
 /**
- * Adds up what bounds the cost of a request. Whatever is in doubt counts as text, which costs most: a
- * token for each byte.
+ * Adds up what bounds the cost of a request. Whatever is in doubt counts as text, which costs most:
+ * a token for each byte.
  */
 export class BoundsTally {
   #outputTokensMax: number | undefined;

@@ -8,14 +8,12 @@ import {
   ContentPartSchema,
   Role,
 } from "../../gen/weir/v1/chat_pb.ts";
-import { type EmbedInput, EmbedPartsSchema, TokenIdsSchema } from "../../gen/weir/v1/embed_pb.ts";
-import { EmbedRequestSchema } from "../../gen/weir/v1/embed_service_pb.ts";
 import { createTestTarget } from "../../test/support/targets.ts";
 import type { AskBounds, ChatAsk } from "../mesh/ask.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../mesh/json.ts";
 import { anthropicChat } from "./anthropic/index.ts";
-import { openaiChat, openaiCompletions, openaiEmbed } from "./openai/index.ts";
-import { createChatAsk, createEmbedAsk } from "./typed-ask.ts";
+import { openaiChat, openaiCompletions } from "./openai/index.ts";
+import { createChatAsk } from "./typed-ask.ts";
 
 const nothing: AskBounds = {
   outputTokensMax: undefined,
@@ -150,40 +148,6 @@ describe("bounds of a body of /v1/chat/completions", () => {
       { role: "user", content: { type: "image_url" } },
     ];
     expect(read({ messages })).toEqual({ ...nothing, ...elsewhere });
-  });
-});
-
-it("bounds a body of /v1/embeddings", () => {
-  const bound = (input: object) => {
-    const text = JSON.stringify({ model: "m", input });
-    return openaiEmbed.client.readAsk(JSON.parse(text), Buffer.byteLength(text)).bounds();
-  };
-  const { outputTokensMax: _, choices: __, ...prompt } = nothing;
-  expect(bound(["x", "12"])).toEqual({ ...prompt, tokenIds: 0 });
-  expect(bound([5, 15_496, 99])).toEqual({ ...prompt, tokenIds: 3, encodedBytes: 6 });
-  expect(bound([[5], [15_496, 99]])).toEqual({ ...prompt, tokenIds: 3, encodedBytes: 6 });
-});
-
-it("bounds a typed embedding", () => {
-  const bound = (input: EmbedInput["input"]) =>
-    createEmbedAsk(create(EmbedRequestSchema, { inputs: [{ input }] }), 1_000).bounds();
-  const { outputTokensMax: _, choices: __, ...prompt } = nothing;
-  const tokens = create(TokenIdsSchema, { ids: [5, 127, 128, 15_496, 100_000] });
-  expect(bound({ case: "text", value: "x" })).toEqual({ ...prompt, tokenIds: 0 });
-  expect(bound({ case: "tokens", value: tokens })).toEqual({
-    ...prompt,
-    tokenIds: 5,
-    encodedBytes: 9,
-  });
-  const image = {
-    part: { case: "image", value: { blob: { source: { case: "data", value: PDF } } } },
-  } as const;
-  const parts = create(EmbedPartsSchema, { parts: [image] });
-  expect(bound({ case: "parts", value: parts })).toEqual({
-    ...prompt,
-    images: 1,
-    encodedBytes: 11,
-    tokenIds: 0,
   });
 });
 
