@@ -193,6 +193,28 @@ describe("the quota ledger of a control", () => {
     expect(faults[0]).toContain("beyond 2^53");
   });
 
+  it("answers on when more is said to be spent than can be counted", async () => {
+    const ledger = open();
+    const most = BigInt(Number.MAX_SAFE_INTEGER);
+    const spent = { windowStartMs: 0n, granted: 1n, confirmed: most };
+    const proxies = ["one", "two"];
+    for (const proxy of proxies) await send(ledger, ask(1n, { need: 1n }), proxy);
+    for (const proxy of proxies) await send(ledger, ask(2n, spent), proxy);
+    for (const proxy of proxies) {
+      const reply = await send(ledger, ask(3n, { ...spent, need: most }), proxy);
+      expect(only(reply)).toMatchObject({ refusal: LeaseGrant_Refusal.EXHAUSTED, remaining: 0n });
+    }
+  });
+
+  const farAway = [9_007_199_254_740_000n, -2n, 253_402_300_800_000n];
+  for (const windowStartMs of farAway) {
+    it(`does not look for a window that begins at ${windowStartMs}`, async () => {
+      const reply = await send(open(), ask(1n, { windowStartMs, granted: 1n }));
+      expect(reply.unavailable).not.toBe("");
+      expect(faults[0]).toContain("No window begins");
+    });
+  }
+
   it("does not answer an earlier start of a proxy", async () => {
     const ledger = open();
     await send(ledger, ask(1n, { need: 1n }), "one", 2);

@@ -32,8 +32,8 @@ export function readReport(
       trusted,
       leases: leases.map(({ bucket, windowStartMs, usedMax }) => ({
         bucket,
-        windowStartMs: readAmount(windowStartMs),
-        usedMax: readAmount(usedMax),
+        windowStartMs: readMoment(windowStartMs),
+        usedMax: Math.max(0, readAmount(usedMax)),
       })),
     })),
     ...more,
@@ -81,8 +81,8 @@ const refusals: Readonly<Record<QuotaRefusal, LeaseGrant_Refusal>> = {
 function readLease(lease: LeaseReport): ReportedLease {
   return {
     bucket: lease.bucket,
-    windowStartMs: readAmount(lease.windowStartMs),
-    granted: readAmount(lease.granted),
+    windowStartMs: readMoment(lease.windowStartMs),
+    granted: Math.max(0, readAmount(lease.granted)),
     confirmed: Math.max(0, readAmount(lease.confirmed)),
     returned: Math.max(0, readAmount(lease.returned)),
     outstanding: Math.max(0, readAmount(lease.outstanding)),
@@ -91,6 +91,16 @@ function readLease(lease: LeaseReport): ReportedLease {
     levelReturned: Math.max(0, readAmount(lease.levelReturned)),
   };
 }
+
+/** The start of a window, or -1. No calendar has windows far off: to look for them would not end. */
+function readMoment(moment: bigint): number {
+  const ms = readAmount(moment);
+  if (ms < -1 || ms > LAST_MOMENT_MS) throw new RangeError(`No window begins at ${moment}.`);
+  return ms;
+}
+
+/** The end of the year 9999. */
+const LAST_MOMENT_MS = 253_402_300_799_999;
 
 function readAmount(amount: bigint): number {
   const number = Number(amount);

@@ -121,7 +121,7 @@ function bookLease(
   const lost = granted - lease.granted;
   changeLease(book, lease, (window) => {
     lease.granted = Math.max(lease.granted, granted);
-    window.spent += Math.max(0, confirmed - lease.confirmed);
+    window.spent = addUp(window.spent, Math.max(0, confirmed - lease.confirmed));
     lease.confirmed = Math.max(lease.confirmed, confirmed);
     lease.returned = Math.max(lease.returned, returned);
     lease.outstanding = reported.outstanding;
@@ -184,13 +184,21 @@ function bookConfession(
     const held = trusted ? 0 : holdingOf(lease);
     const lost = Math.max(held, named - lease.confirmed, 0);
     changeLease(book, lease, (window) => {
-      window.forfeited += lost;
+      window.forfeited = addUp(window.forfeited, lost);
       lease.forfeited = lost;
       lease.closed = true;
       lease.outstanding = 0;
     });
   }
   return doubts;
+}
+
+/**
+ * A vendor may count what it likes. A sum that can no longer be read back would hold up every report
+ * that touches the bucket: at the end of the integers it stays, which grants nothing.
+ */
+function addUp(sum: number, more: number): number {
+  return Math.min(sum + more, Number.MAX_SAFE_INTEGER);
 }
 
 /** How long the ledger remembers leases of windows that are over. */
