@@ -68,13 +68,15 @@ export class CallTill implements CallQuota {
     this.#path = path;
     this.#provider = provider;
     let perCall = 0;
+    let spends = false;
     for (const pot of path) {
       const { limit } = pot.bound;
       if (!limit.concernsProvider(provider)) continue;
-      if (limit.kind === "budget" && !limit.audit) this.#checkJournal();
+      if (limit.kind === "budget" && !limit.audit) spends = true;
       if (pot.perCall) perCall += 1;
       else this.#add(ticket, pot, bound);
     }
+    if (spends) this.#checkJournal();
     ticket.callFrom = ticket.pots.length;
     if (perCall > 0) this.#addHeld(ticket, path, provider);
     return ticket;
