@@ -11,7 +11,7 @@ import { createBroadcast } from "./broadcast.ts";
 import { createGuard } from "./guard.ts";
 import { createPublisher } from "./publisher.ts";
 import { createQuotaAlerts } from "./quota-alerts.ts";
-import { createQuotaLedger } from "./quota-ledger.ts";
+import { createQuotaLedger, type QuotaCounters } from "./quota-ledger.ts";
 import type { Sealer } from "./sealer.ts";
 import { createUsageService } from "./usage-service.ts";
 import { createWorldKeeper } from "./world.ts";
@@ -24,6 +24,8 @@ export interface Control {
   routes(router: ConnectRouter): void;
   /** Fills an empty store; does nothing to another. Rejects with StoreError. */
   bootstrap(order: BootstrapOrder): Promise<BootstrapReport>;
+  /** What has happened to quotas since the process began. */
+  readonly quotaCounters: QuotaCounters;
   /** Ends streams and timers. The store stays open: it is the caller's. */
   close(): void;
 }
@@ -89,6 +91,9 @@ export async function createControl(options: ControlOptions): Promise<Control> {
       const report = await bootstrap({ store, clock }, order);
       publisher.committed((await keeper.refresh()).revision);
       return report;
+    },
+    get quotaCounters() {
+      return ledger.counters;
     },
     close: () => {
       ledger.close();

@@ -45,19 +45,20 @@ async function report(proxyId: string, bucket: string, more: Partial<Lease>, epo
     levelReturned: 0n,
     ...more,
   };
-  const reply = await trial.control.hub.reportQuota?.(
-    { proxyId, epoch },
-    {
-      $typeName: "weir.link.v1.QuotaReport",
-      sequence,
-      leases: [lease],
-      confessions: [],
-      previousEpoch: 0n,
-    },
-  );
-  const [grant] = reply?.leases ?? [];
-  if (grant === undefined) throw new Error(reply?.unavailable);
-  return grant;
+  const whole: QuotaReport = {
+    $typeName: "weir.link.v1.QuotaReport",
+    sequence,
+    leases: [lease],
+    confessions: [],
+    previousEpoch: 0n,
+  };
+  // As a proxy does: what was not answered in time is sent again as it is.
+  for (let tries = 0; tries < 50; tries += 1) {
+    const reply = await trial.control.hub.reportQuota?.({ proxyId, epoch }, whole);
+    const [grant] = reply?.leases ?? [];
+    if (grant !== undefined) return grant;
+  }
+  throw new Error("the ledger does not answer");
 }
 
 const month = { window: { case: "calendar", value: Window_Calendar.MONTH } } as const;

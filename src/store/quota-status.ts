@@ -121,6 +121,12 @@ export async function expireQuota(
     "DELETE FROM quota_windows WHERE bucket = $1 AND window_start_ms = $2",
     keys,
   );
+  // What never ends keeps its sums, and forgets who has settled.
+  await session.run(
+    `DELETE FROM quota_leases WHERE reported_ms < $1 AND window_start_ms = 0
+     AND (closed = 1 OR granted <= confirmed + returned)`,
+    [beforeMs],
+  );
   await session.runEach(
     `DELETE FROM quota_buckets WHERE bucket = $1
      AND NOT EXISTS (SELECT 1 FROM quota_windows w WHERE w.bucket = quota_buckets.bucket)`,

@@ -272,6 +272,21 @@ export function describeQuotaBudgets(createFixture: () => Promise<StoreFixture>)
       expect(grants.map(({ granted }) => granted)).toEqual(asked.map(({ need }) => need));
     });
 
+    it("forgets who has settled long ago where a window never ends, and keeps its sums", async () => {
+      const bucket = nameBucket("requests:lifetime");
+      const terms = budget(10, { window: { kind: "lifetime" } });
+      const [settled, holding] = [newProxy(), newProxy()];
+      const past = { atMs: NOON - 500 * DAY };
+      for (const proxy of [settled, holding]) await proxy.ask(terms, { bucket, need: 2 }, past);
+      const spent = { bucket, windowStartMs: 0, granted: 2, confirmed: 2 };
+      await settled.ask(terms, spent, past);
+      await store().expireQuota({ beforeMs: NOON - 400 * DAY, limit: 100 });
+      expect(await totalsOf(store(), bucket)).toEqual({ spent: 2, leased: 2, forfeited: 0 });
+      const back = { ...spent, confirmed: 0, returned: 2 };
+      expect(await holding.ask(terms, back, past)).toMatchObject({ granted: 2, returned: 2 });
+      expect(await totalsOf(store(), bucket)).toEqual({ spent: 2, leased: 0, forfeited: 0 });
+    });
+
     it("forgets windows that ended long ago, and nothing else", async () => {
       const bucket = nameBucket();
       const proxy = newProxy();
