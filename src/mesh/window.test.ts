@@ -190,6 +190,15 @@ describe("findWindow", () => {
     });
   });
 
+  it("throws for a moment that no calendar reaches, rather than to look for ever", () => {
+    for (const atMs of [Number.NaN, Number.POSITIVE_INFINITY, 9e15, -9e15, 2 ** 53 - 1]) {
+      for (const unit of units) {
+        expect(() => findWindow(calendar(unit), atMs)).toThrow(RangeError);
+      }
+    }
+    expect(findWindow(calendar("year"), 8.59e15).endMs).toBeGreaterThan(8.59e15);
+  });
+
   it("throws for an unknown zone", () => {
     expect(() => findWindow(calendar("day", "Mars/Olympus"), 0)).toThrow(RangeError);
   });

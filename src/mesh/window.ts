@@ -14,7 +14,7 @@ export interface TimeWindow {
  * The window that a moment belongs to. Windows of one kind touch and never overlap, whatever the
  * clocks of the time zone do: a day begins when its date is first reached, and where clocks are put
  * back, hours and minutes that come twice are two windows. A rolling window is counted in days.
- * Throws RangeError for an unknown time zone.
+ * Throws RangeError for an unknown time zone, and for a moment that no calendar reaches.
  */
 export function findWindow(window: LimitWindow, atMs: number): TimeWindow {
   if (window.kind === "lifetime") return lifetime;
@@ -24,6 +24,7 @@ export function findWindow(window: LimitWindow, atMs: number): TimeWindow {
       : `${window.unit}@${window.timeZone}`;
   const known = found.get(key);
   if (known !== undefined && atMs >= known.startMs && atMs < known.endMs) return known;
+  if (!(Math.abs(atMs) <= MOMENT_MAX)) throw new RangeError(`${atMs} is in no calendar.`);
   const fresh = computeWindow(window, atMs);
   if (found.size >= FOUND_MAX) found.clear();
   found.set(key, fresh);
@@ -37,6 +38,8 @@ const found = new Map<string, TimeWindow>();
 const FOUND_MAX = 4096;
 
 const DAY_MS = 86_400_000;
+/** Some years before the last moment of a Date, so that its window has an end. */
+const MOMENT_MAX = 8.6e15;
 
 function computeWindow(
   window: Exclude<LimitWindow, { readonly kind: "lifetime" }>,
