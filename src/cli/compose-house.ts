@@ -5,6 +5,7 @@ import { openaiChat, openaiCompletions, openaiEmbed } from "../dialects/openai/i
 import type { House, Readiness } from "../ingress/house.ts";
 import { createChatHandler, createCountHandler, createEmbedHandler } from "../mesh/chat.ts";
 import type { Clock } from "../mesh/clock.ts";
+import type { KeyLimit, KeyLimitState } from "../mesh/key-limit.ts";
 import type { Quota } from "../mesh/quota.ts";
 import type { Random } from "../mesh/random.ts";
 import type { Rooms } from "../mesh/rooms.ts";
@@ -13,6 +14,7 @@ import { createModelDirectory } from "../policy/model-directory.ts";
 import { createPolicyRoom } from "../policy/policy-room.ts";
 import { createHttpUpstream, type HttpUpstream } from "../providers/http-upstream.ts";
 import { createUpstreams } from "../providers/upstream-by-dialect.ts";
+import type { QuotaRoomProxy } from "../quota/quota.ts";
 import { createAttemptChat } from "../routing/attempt-chat.ts";
 import { createAttemptEmbed } from "../routing/attempt-embed.ts";
 import { Breakers } from "../routing/breaker.ts";
@@ -28,7 +30,7 @@ export interface Ground {
   readonly readFile: (path: string) => string;
   readonly catalogue: Catalogue;
   readonly note: Rooms["note"];
-  readonly quota: Quota;
+  readonly quota: Quota & Pick<QuotaRoomProxy, "inquire">;
   /** What is wrong beside the snapshot's own faults, in sentences. */
   faults(): readonly string[];
   draining(): boolean;
@@ -86,6 +88,7 @@ export function composeHouse(ground: Ground): ComposedHouse {
     identify: rooms.identify,
     listModels: directory.list,
     findModel: directory.find,
+    keyLimits: (principal) => readKeyLimits(policy.limitsOf(principal), ground.quota),
     readiness: () => judgeReadiness(holder.current.revision, ground.draining(), faults()),
     refused: () => {},
     revision: () => holder.current.revision,
@@ -95,6 +98,19 @@ export function composeHouse(ground: Ground): ComposedHouse {
     anthropic: anthropicChat,
   };
   return { house, holder, upstream, faults };
+}
+
+/** More limits than this are not asked for at once; no key has so many. */
+const KEY_LIMITS_MAX = 1_000;
+
+async function readKeyLimits(
+  limits: readonly KeyLimit[],
+  quota: Ground["quota"],
+): Promise<readonly KeyLimitState[]> {
+  const asked = limits.slice(0, KEY_LIMITS_MAX);
+  const bounds = asked.flatMap(({ bound }) => bound ?? []);
+  const states = new Map((await quota.inquire(bounds)).map((state) => [state.bound.bucket, state]));
+  return asked.map((each) => ({ ...each, state: states.get(each.bound?.bucket ?? "") }));
 }
 
 /** A fault degrades; only a proxy without policy, or one that is leaving, is not ready. */

@@ -2,6 +2,7 @@ import type { Model } from "../../gen/weir/v1/model_service_pb.ts";
 import type { ChatClientSide, ChatDialect, EmbedDialect } from "../dialects/dialect.ts";
 import type { Clock } from "../mesh/clock.ts";
 import type { Principal } from "../mesh/grant.ts";
+import type { KeyLimitState } from "../mesh/key-limit.ts";
 import type { ChatHandler, CountHandler, EmbedHandler } from "../mesh/rooms.ts";
 
 /** What the doors lead to: handed to them by the composition root. */
@@ -16,6 +17,11 @@ export interface House {
   listModels(principal: Principal): readonly Model[];
   /** One of them; undefined when there is none or the principal may not know of it. */
   findModel(principal: Principal, name: string): Model | undefined;
+  /**
+   * The limits that concern a principal, and what is left of them. Resolves with what is known when
+   * the ledger does not answer soon.
+   */
+  keyLimits(principal: Principal): Promise<readonly KeyLimitState[]>;
   /** Whether requests are served, and what is wrong, in sentences. */
   readiness(): Readiness;
   /** Told of each refusal that leaves no record, by reason; for metrics. */

@@ -13,6 +13,8 @@ export interface PolicyIndex {
    * when it is empty.
    */
   shelf(name: string): PolicyShelf | undefined;
+  /** The names of the shelves of models, `models/…`. */
+  modelPlaces(): Iterable<string>;
 }
 
 /** Policies by name, and how they have changed. */
@@ -36,12 +38,17 @@ const CHANGES_MAX = 64;
 /** An index that is kept up to date, one policy at a time. */
 export class PolicyShelves implements PolicyIndex {
   readonly #shelves = new Map<string, Shelf>();
+  readonly #modelPlaces = new Set<string>();
   /** By the policy's name. */
   readonly #places = new Map<string, ReadonlySet<string>>();
   #version = 0;
 
   shelf(name: string): PolicyShelf | undefined {
     return this.#shelves.get(name);
+  }
+
+  modelPlaces(): Iterable<string> {
+    return this.#modelPlaces;
   }
 
   put(entry: PolicyEntry): void {
@@ -57,6 +64,7 @@ export class PolicyShelves implements PolicyIndex {
         // Who saw no shelf here looks through the new one.
         shelf = new Shelf(this.#version);
         this.#shelves.set(place, shelf);
+        if (place.startsWith("models/")) this.#modelPlaces.add(place);
       }
       shelf.put(entry, this.#version);
     }
@@ -70,7 +78,9 @@ export class PolicyShelves implements PolicyIndex {
     for (const place of places) {
       const shelf = this.#shelves.get(place);
       shelf?.remove(name, this.#version);
-      if (shelf?.entries.size === 0) this.#shelves.delete(place);
+      if (shelf?.entries.size !== 0) continue;
+      this.#shelves.delete(place);
+      this.#modelPlaces.delete(place);
     }
   }
 }

@@ -117,6 +117,8 @@ export interface LeftEpoch {
 /** What a caller is told of one of its buckets. */
 export interface BucketState {
   readonly bound: BoundLimit;
+  /** Whether the ledger has been heard; else the rest is what stands in the policy. */
+  readonly known: boolean;
   /** As the ledger last said. */
   readonly ceiling: number;
   /** What is left as far as this proxy knows: its own lease, and the ledger's last word. */

@@ -3,6 +3,7 @@ import type { ChatAsk, EmbedAsk } from "../mesh/ask.ts";
 import type { Call } from "../mesh/call.ts";
 import { MeshError } from "../mesh/errors.ts";
 import type { Grant, Leg, Principal } from "../mesh/grant.ts";
+import type { KeyLimit } from "../mesh/key-limit.ts";
 import type { Snapshot } from "../mesh/snapshot.ts";
 import { createJudge } from "./judge.ts";
 import type { NameVerdict } from "./judge-name.ts";
@@ -26,6 +27,8 @@ export interface PolicyRoom {
   grant(principal: Principal, ask: ChatAsk | EmbedAsk, call: Call): Grant;
   /** A model as a principal sees it; undefined when it may not know of it or there is none. */
   find(principal: Principal, name: string): Leg | undefined;
+  /** The limits that concern a key, by name of policy: all that it may come to be refused by. */
+  limitsOf(principal: Principal): readonly KeyLimit[];
 }
 
 /** Policy over whatever snapshot is current. */
@@ -33,7 +36,12 @@ export function createPolicyRoom(
   current: () => Snapshot,
   tally: PolicyTally = { looked: 0 },
 ): PolicyRoom {
-  const judge = createJudge(current, tally);
+  const { judge, limitsOf } = createJudge(current, tally);
+  const find: PolicyRoom["find"] = (principal, name) => {
+    if (name.length > NAME_CHARACTERS_MAX) return undefined;
+    const verdict = judge({ principal, labels: {} }, name);
+    return verdict.access.deniedBy === undefined ? verdict.leg : undefined;
+  };
   return {
     grant: (principal, ask, call) => {
       if (principal.adminRole !== Role.UNSPECIFIED) {
@@ -57,10 +65,11 @@ export function createPolicyRoom(
         ...(wishes?.allowFallbacks === false ? { targetsMax: 1 } : {}),
       };
     },
-    find: (principal, name) => {
-      if (name.length > NAME_CHARACTERS_MAX) return undefined;
-      const verdict = judge({ principal, labels: {} }, name);
-      return verdict.access.deniedBy === undefined ? verdict.leg : undefined;
+    find,
+    limitsOf: (principal) => {
+      // An administrative key spends nothing.
+      if (principal.adminRole !== Role.UNSPECIFIED) return [];
+      return limitsOf(principal, (model) => find(principal, model) !== undefined);
     },
   };
 }

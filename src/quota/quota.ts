@@ -16,6 +16,7 @@ import type { Desk } from "./desk.ts";
 import { Gate } from "./gate.ts";
 import { hearGrant, RECALL_MS, yieldLease } from "./hear-grant.ts";
 import { Housekeeping } from "./housekeeping.ts";
+import { Inquiry } from "./inquiry.ts";
 import { OpenList } from "./open-list.ts";
 import type { Pot } from "./pot.ts";
 import { Pots } from "./pots.ts";
@@ -60,6 +61,11 @@ export interface QuotaRoomProxy extends Quota, QuotaLink {
   readonly counters: QuotaCounters;
   /** What a caller is told of its limits. */
   states(limits: readonly BoundLimit[]): BucketState[];
+  /**
+   * The same, after the ledger was asked anew. Takes a few milliseconds, and resolves with what is
+   * known when the ledger does not answer soon.
+   */
+  inquire(limits: readonly BoundLimit[]): Promise<BucketState[]>;
   /** How many sums do not come out; 0 when all is well. Costs a walk over all buckets. */
   invariant(): number;
   /**
@@ -94,6 +100,7 @@ class QuotaRoom implements QuotaRoomProxy, Desk {
   readonly #till: Till;
   readonly #housekeeping: Housekeeping;
   readonly #ticking: Timer;
+  readonly #inquiry: Inquiry;
   #ticks = 0;
   #closed: (() => void) | undefined;
 
@@ -102,6 +109,7 @@ class QuotaRoom implements QuotaRoomProxy, Desk {
     this.clock = tools.clock;
     this.#options = { ...defaultQuotaOptions, ...tools.options };
     this.#pots = new Pots(tools.clock);
+    this.#inquiry = new Inquiry(tools.clock);
     this.#admission = new Admission(this, tools.watermarks);
     this.#reporter = new Reporter({
       clock: tools.clock,
@@ -135,11 +143,24 @@ class QuotaRoom implements QuotaRoomProxy, Desk {
       const ceiling = limitOf(pot);
       return {
         bound: pot.bound,
+        known: heard,
         ceiling,
         remaining: heard ? Math.max(0, remainingOf(pot, nowMs)) : ceiling,
         resetsInMs: resetsIn(pot, nowMs),
       };
     });
+  }
+
+  async inquire(limits: readonly BoundLimit[]): Promise<BucketState[]> {
+    const pots = this.#pots.along(limits);
+    const asked = this.#inquiry.select(pots);
+    for (const pot of asked) {
+      pot.curious = true;
+      this.changed(pot);
+    }
+    if (asked.size > 0) this.#reporter.schedule(this.#options.coalesceMs);
+    await this.#inquiry.answered(pots.filter((pot) => pot.word === undefined || asked.has(pot)));
+    return this.states(limits);
   }
 
   invariant(): number {
@@ -186,6 +207,8 @@ class QuotaRoom implements QuotaRoomProxy, Desk {
   }
 
   changed(pot: Pot): void {
+    // A request that outlives its bucket here has left nothing in it: only of a rate's is that so.
+    if (pot.forgotten) return;
     this.#reporter.queue(pot);
     this.#housekeeping.watch(pot);
   }

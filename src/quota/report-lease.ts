@@ -29,7 +29,7 @@ export function reportPot(pot: Pot, nowMs: number): SentLease[] {
     if (need > 0 || want > 0 || pot.curious) {
       sent.push({ pot, account: current, lease: ask(pot, want, need), need, alone });
     }
-  } else if (current.dirty || need > 0 || want > 0) {
+  } else if (current.dirty || need > 0 || want > 0 || pot.curious) {
     const lease = describe(current);
     lease.want = whole(want);
     lease.need = whole(need);

@@ -27,6 +27,7 @@ export function createPretendHouse(changes: Partial<House> = {}): House {
     identify,
     listModels: () => [model],
     findModel: (_principal, name) => (name === model.name ? model : undefined),
+    keyLimits: async () => [],
     readiness: () => ({ ready: true, faults: [] }),
     refused: () => {},
     revision: () => 3,

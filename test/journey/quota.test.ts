@@ -19,7 +19,7 @@ import { Role } from "../../gen/weir/v1/chat_pb.ts";
 import { ChatService } from "../../gen/weir/v1/chat_service_pb.ts";
 import { eventually } from "../support/eventually.ts";
 import { until } from "../support/own-process.ts";
-import { type Answer, chat } from "../support/rest-calls.ts";
+import { type Answer, type Body, chat } from "../support/rest-calls.ts";
 import { endAll, KEY, startWeir, type WeirProcess } from "../support/weir-process.ts";
 
 const TIMEOUT_MS = 120_000;
@@ -188,6 +188,26 @@ describe("limits of real processes", () => {
         weir.usage.getRequest({ requestId: second?.requestId ?? "" }).catch(() => undefined),
       );
       expect(record).toMatchObject({ modelAsked: model, downgradedBy: "policies/downgraded" });
+    },
+    TIMEOUT_MS,
+  );
+
+  it(
+    "tell a key what is left of its limits",
+    async () => {
+      const value = { dimension: Dimension.REQUESTS, limit: 7n, window: month };
+      const model = await limit("told", { case: "budget", value });
+      await ask(model, 2);
+      const told = await until("both are counted", TIMEOUT_MS, async () => {
+        const headers = { authorization: `Bearer ${KEY}` };
+        const answer = await fetch(`${weir.url}/v1/key`, { headers });
+        const { data }: Body = JSON.parse(await answer.text());
+        const found = data.limits.find((each: Body) => each.policy === "policies/told");
+        // What the other worker holds, this one cannot tell from what is spent.
+        return found !== undefined && found.remaining <= 5 ? found : undefined;
+      });
+      expect(told).toMatchObject({ kind: "budget", limit: 7, models: { include: [model] } });
+      expect(Date.parse(told.resets_at)).toBeGreaterThan(0);
     },
     TIMEOUT_MS,
   );

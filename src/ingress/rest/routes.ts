@@ -3,6 +3,7 @@ import { serveChat } from "./chat-route.ts";
 import { serveCount } from "./count-route.ts";
 import { serveEmbed } from "./embed-route.ts";
 import type { Exchange, RestRequest } from "./exchange.ts";
+import { serveKey } from "./key-route.ts";
 import { serveModel, serveModels } from "./models-route.ts";
 import { serveHealth, serveReadiness } from "./probes.ts";
 
@@ -30,6 +31,8 @@ export const routes: readonly Route[] = [
   post("/messages/count_tokens", anthropicErrors, serveCount),
   get("/models", "key", modelErrors, serveModels),
   get("/models/", "key", modelErrors, serveModel),
+  get("/key", "key", openaiErrors, serveKey),
+  get("/auth/key", "key", openaiErrors, serveKey),
   get("/healthz", "open", openaiErrors, serveHealth),
   get("/readyz", "open", openaiErrors, serveReadiness),
 ];
