@@ -1,123 +1,69 @@
 /**
- * What it costs to take from limits and to settle, in process and with leases that suffice:
- * `npm run bench:quota`. Prints the median for 1 and for 12 buckets, how often somebody had to wait
- * (0 is right), and how often the disk was written.
+ * `npm run bench:quota`: what limits cost in process, and then the proof with real processes: a
+ * team's dollar, a store that goes away and a proxy that is killed. Ends by itself; exit status 1
+ * when something is not as it is held to be.
  */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { createSystemDisk } from "../../src/link/disk.ts";
-import { openWatermarks } from "../../src/link/watermark-file.ts";
-import { holdingClock } from "../../src/mesh/clock.ts";
-import type { BoundLimit } from "../../src/mesh/limit.ts";
-import { bindLimit } from "../../src/mesh/limit.ts";
-import { createUsage } from "../../src/mesh/usage.ts";
-import { createQuota } from "../../src/quota/quota.ts";
-import { createTestCall } from "../support/calls.ts";
-import { createBoundedAsk, createLimitedLeg, createTestLimit } from "../support/quota-house.ts";
-import { createTestGrant } from "../support/quota-ledger.ts";
-import { createTestTarget } from "../support/targets.ts";
+import { parseArgs } from "node:util";
+import { noPostgres } from "../support/postgres-server.ts";
+import { undergo } from "../support/quota-ordeal.ts";
+import { benchInProcess } from "./quota-in-process.ts";
+import { printOrdeal } from "./quota-table.ts";
 
-const ROUNDS = 3_000;
-const CALLS_A_ROUND = 100;
-const HELD_TO_US = 2;
-const PLENTY = 10_000_000_000_000n;
+const usage = `npm run bench:quota -- [OPTION…]
+  --in-process       only what limits cost in process
+  --real             only the proof with real processes
+  --outage SECONDS   how long the store is away; default 60
+  --stop             the store ends and is started again; otherwise it is there and silent
+  --proxies N        default 4
+  --clients N        requests at once; default 2000
+  --seed N           of what is asked; default 1
+`;
 
-const kinds = [
-  { unit: "nano_usd", amount: 1e15 },
-  { unit: "tokens", amount: 1e13 },
-  { unit: "requests", amount: 1e12 },
-  { unit: "nano_usd", amount: 1e15 },
-  { unit: "tokens", kind: "rate", amount: 1e12 },
-  { unit: "requests", kind: "rate", amount: 1e10 },
-  { unit: "nano_usd", amount: 1e15 },
-  { unit: "output_tokens", amount: 1e13 },
-  { unit: "slots", kind: "concurrency", amount: 1e6 },
-  { unit: "nano_usd", amount: 1e15 },
-  { unit: "tokens", amount: 1e13 },
-  { unit: "nano_usd", amount: 1e15 },
-] as const;
-
-const directory = mkdtempSync(join(tmpdir(), "weir-bench-quota-"));
-const watermarks = await openWatermarks({
-  directory,
-  disk: createSystemDisk(),
-  epoch: 1,
-  bootId: "bench",
-  log: { info: () => {}, warn: () => {} },
-});
-const quota = createQuota({ clock: holdingClock, watermarks });
-quota.connected((report) => {
-  // A ledger that has plenty: a whole rate with its level, and millions of millions of anything else.
-  const leases = report.leases.map((lease) => ({
-    ...createTestGrant(lease),
-    windowStartMs: 0n,
-    granted:
-      lease.confirmed +
-      lease.returned +
-      lease.outstanding +
-      (lease.bucket.includes(":rate|") ? 1_000_000n : PLENTY),
-    levelGranted: lease.levelReturned + PLENTY * 1_000n,
-  }));
-  const reply = { $typeName: "weir.link.v1.QuotaReply", leases, unavailable: "" } as const;
-  queueMicrotask(() => quota.reply({ ...reply, sequence: report.sequence }));
+const { values } = parseArgs({
+  options: {
+    "in-process": { type: "boolean", default: false },
+    real: { type: "boolean", default: false },
+    outage: { type: "string", default: "60" },
+    stop: { type: "boolean", default: false },
+    proxies: { type: "string", default: "4" },
+    clients: { type: "string", default: "2000" },
+    seed: { type: "string", default: "1" },
+    help: { type: "boolean", default: false },
+  },
 });
 
-let missed = false;
-for (const buckets of [1, 12]) {
-  const limits = kinds.slice(0, buckets).map((kind, i): BoundLimit => {
-    const bound = bindLimit(createTestLimit({ policy: `policies/${i}`, ...kind }), `n${buckets}`);
-    return bound;
-  });
-  const median = await measure(limits);
-  if (median > HELD_TO_US) missed = true;
-  const { waited, watermarks: writes } = quota.counters;
-  process.stdout.write(
-    `${String(buckets).padStart(2)} buckets: reserve + settle ${median.toFixed(2)} µs (median of ` +
-      `${ROUNDS} rounds of ${CALLS_A_ROUND}), ${waited} waits, ${writes} disk writes so far\n`,
-  );
-}
-const unsound = quota.invariant();
-process.stdout.write(`sums that do not come out: ${unsound}\n`);
-await quota.close();
-await watermarks.close();
-rmSync(directory, { recursive: true });
-if (missed || unsound > 0) {
-  process.stdout.write(`Held to ${HELD_TO_US} µs over 12 buckets.\n`);
-  process.exitCode = 1;
+const CEILING = 1_000_000_000;
+
+if (values.help) process.stdout.write(usage);
+else {
+  const cheap = values.real || (await benchInProcess());
+  const sound = values["in-process"] || (await benchReal());
+  if (!cheap || !sound) process.exitCode = 1;
 }
 
-/** Microseconds of one call's begin, reserve, settle and end. */
-async function measure(limits: readonly BoundLimit[]): Promise<number> {
-  const target = createTestTarget();
-  const leg = createLimitedLeg(limits, target);
-  const ask = createBoundedAsk(2_000);
-  const call = createTestCall(holdingClock);
-  const usage = createUsage({ inputTokens: 400, outputTokens: 90 });
-  const cost = {
-    $typeName: "weir.v1.Cost",
-    costNanoUsd: 490_000n,
-    inputNanoUsd: 400_000n,
-    outputNanoUsd: 90_000n,
-    known: true,
-  } as const;
-  const first = quota.begin(call, ask);
-  (await first.reserve(leg, target)).settle(usage, cost);
-  first.end();
-  quota.counters.waited = 0;
-  const samples: number[] = [];
-  for (let round = 0; round < ROUNDS; round++) {
-    const begin = holdingClock.now();
-    for (let i = 0; i < CALLS_A_ROUND; i++) {
-      const mine = quota.begin(call, ask);
-      const taken = mine.reserve(leg, target);
-      if (taken instanceof Promise) (await taken).settle(usage, cost);
-      else taken.settle(usage, cost);
-      mine.end();
-    }
-    samples.push(((holdingClock.now() - begin) * 1_000) / CALLS_A_ROUND);
-    // Reports go between rounds, as they do between requests.
-    await new Promise((resolve) => setImmediate(resolve));
+async function benchReal(): Promise<boolean> {
+  if (noPostgres !== undefined) {
+    process.stdout.write(`No proof with real processes: ${noPostgres}\n`);
+    return true;
   }
-  return samples.sort((a, b) => a - b)[Math.floor(samples.length / 2)] ?? Number.NaN;
+  const begunMs = performance.now();
+  const ordeal = await undergo({
+    proxies: Number(values.proxies),
+    clients: Number(values.clients),
+    outageMs: Number(values.outage) * 1_000,
+    outage: values.stop ? "stop" : "freeze",
+    warmMs: 15_000,
+    spendMs: 180_000,
+    ceiling: CEILING,
+    seed: Number(values.seed),
+    // About a cent of a dollar each three seconds, and then all of it in a minute.
+    shape: { answerMs: [1_000, 15_000], promptBytes: [150, 900], output: [5, 60], plain: 70 },
+    spending: { answerMs: [500, 4_000], promptBytes: [500, 8_000], output: [5, 60], plain: 70 },
+    log: (text) => {
+      const seconds = ((performance.now() - begunMs) / 1_000).toFixed(1);
+      process.stdout.write(`${seconds.padStart(6)} s  ${text}\n`);
+    },
+  });
+  printOrdeal(ordeal);
+  return ordeal.findings.length === 0;
 }

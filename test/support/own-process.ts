@@ -134,7 +134,8 @@ function kill(pid: number): void {
   }
 }
 
-function listProcesses(): ProcessLine[] {
+/** All that runs on this machine. */
+export function listProcesses(): ProcessLine[] {
   if (!existsSync("/proc/self/stat")) throw new Error("children are found by /proc");
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))

@@ -25,6 +25,8 @@ function endServer(): boolean {
   try {
     // Immediately: what it holds is thrown away.
     process.kill(Number(pid), process.platform === "win32" ? "SIGKILL" : "SIGQUIT");
+    // One that was frozen hears nothing else.
+    if (process.platform !== "win32") process.kill(Number(pid), "SIGCONT");
     return true;
   } catch {
     return false;

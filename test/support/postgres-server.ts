@@ -14,7 +14,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import pg from "pg";
 import { findFreePort } from "./free-port.ts";
-import { until } from "./own-process.ts";
+import { listProcesses, until } from "./own-process.ts";
 import {
   findPostgresBinaries,
   findServerUser,
@@ -144,6 +144,16 @@ export class PostgresServer {
     return this.#endProcess("SIGINT");
   }
 
+  /** Stops it where it stands: connections stay open, and nothing answers. */
+  freeze(): void {
+    this.#signalAll("SIGSTOP");
+  }
+
+  /** Lets what was frozen go on. */
+  thaw(): void {
+    this.#signalAll("SIGCONT");
+  }
+
   async end(): Promise<void> {
     const gone = once(this.#keeper, "exit");
     this.#keeper.stdin?.end();
@@ -165,6 +175,21 @@ export class PostgresServer {
     closeSync(log);
     this.#process = child;
     return child;
+  }
+
+  #signalAll(signal: NodeJS.Signals): void {
+    const pid = this.#process?.pid;
+    if (pid === undefined) throw new Error("it does not run");
+    // First the one that makes the others.
+    process.kill(pid, signal);
+    for (const child of listProcesses()) {
+      if (child.parent !== pid) continue;
+      try {
+        process.kill(child.pid, signal);
+      } catch {
+        // It has just ended.
+      }
+    }
   }
 
   async #endProcess(signal: NodeJS.Signals): Promise<void> {

@@ -1,0 +1,232 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { createSeededRandom } from "../../src/mesh/random.ts";
+import { until } from "./own-process.ts";
+import { auditFleet, type Finding, type QuotaAudit, sumBilled } from "./quota-audit.ts";
+import { type QuotaFleet, requestBudget, startFleet, teamBudget } from "./quota-fleet.ts";
+import { type LoadShape, Phase, QuotaLoad } from "./quota-load.ts";
+
+/** What is done to a team's dollar. */
+export interface OrdealOptions {
+  readonly proxies: number;
+  /** Requests at once. */
+  readonly clients: number;
+  /** How long the store is away. */
+  readonly outageMs: number;
+  /** `freeze`: it is there and does not answer; `stop`: it ends, and is started again. */
+  readonly outage: "freeze" | "stop";
+  /** How long the load goes on before and after, at most. */
+  readonly warmMs: number;
+  readonly spendMs: number;
+  /** What clients ask until the store is back. */
+  readonly shape: LoadShape;
+  /** What they ask from then on, to spend the rest. */
+  readonly spending: LoadShape;
+  readonly ceiling: number;
+  readonly seed: number;
+  readonly log: (text: string) => void;
+}
+
+/** What was measured. */
+export interface Ordeal {
+  readonly phases: readonly Phase[];
+  readonly audit: QuotaAudit;
+  /** What is not as it must be; none when all is well. */
+  readonly findings: readonly Finding[];
+}
+
+/** Where an answer may take so much longer than its upstream: nothing has been waited for. */
+const LATE_MS_MAX = 15_000;
+
+/** What a request may take at most, about; nano-USD. */
+const RESERVED_EACH = 80_000;
+/** Paces are unsteady. */
+const HELD_TIMES = 1.5;
+
+const smaller: readonly LoadShape[] = [
+  { answerMs: [5, 20], promptBytes: [1_000, 1_000], output: [5, 5], plain: 100 },
+  { answerMs: [5, 20], promptBytes: [200, 200], output: [1, 1], plain: 100 },
+];
+
+/**
+ * Four proxies and one Postgres, and a load of all that goes wrong; in the middle the store goes
+ * away and a proxy is killed. At the end what is left is spent to the last, and the upstream's
+ * account is held against the ledger.
+ */
+export async function undergo(options: OrdealOptions): Promise<Ordeal> {
+  const { log, ceiling } = options;
+  const fleet = await startFleet(options.proxies);
+  try {
+    await fleet.createModels(["telling", "rough", "failing"]);
+    const surviveSeconds = Math.ceil(options.outageMs / 1_000) + 60;
+    await fleet.limit("dollar", teamBudget(BigInt(ceiling), surviveSeconds));
+    await fleet.limit("telling", teamBudget(1_000_000_000_000n, surviveSeconds), "telling");
+    await fleet.limit("asked", requestBudget(1_000_000_000n), "telling");
+    await fleet.settled();
+    log(`${options.proxies} proxies serve`);
+    const guard = new Guard(fleet, ceiling);
+    const phases = await endure(fleet, guard, options);
+    await guard.end();
+    const audit = await auditFleet(fleet, ceiling);
+    const findings = [...guard.findings, ...judgePhases(phases), ...audit.findings];
+    return { phases, audit, findings };
+  } finally {
+    await fleet.end();
+  }
+}
+
+async function endure(
+  fleet: QuotaFleet,
+  guard: Guard,
+  options: OrdealOptions,
+): Promise<readonly Phase[]> {
+  const { log, outageMs, shape, spending } = options;
+  const before = new Phase("before", shape);
+  const outage = new Phase("outage", shape);
+  const after = new Phase("after", spending);
+  const load = new QuotaLoad(fleet.proxies, createSeededRandom(options.seed), before);
+  load.start(options.clients, options.warmMs + outageMs + options.spendMs + 120_000);
+  await delay(options.warmMs);
+  await until("the proxies hold what the outage will take", 90_000, () =>
+    holdsEnough(fleet, options),
+  );
+  guard.blind = true;
+  if (options.outage === "freeze") fleet.postgres.freeze();
+  else await fleet.postgres.stop();
+  load.phase = outage;
+  log(`the store is away (${options.outage})`);
+  const victim = fleet.proxies.at(-1);
+  await delay(outageMs / 3);
+  await victim?.kill();
+  log(`${victim?.id} is killed`);
+  await delay(outageMs / 6);
+  victim?.restart();
+  await delay(outageMs / 2);
+  if (options.outage === "freeze") fleet.postgres.thaw();
+  else await fleet.postgres.start();
+  load.phase = after;
+  guard.blind = false;
+  log("the store is back");
+  await until("the proxy that was killed serves again", 90_000, () => after.killed.served > 0);
+  await spend(after, options.spendMs);
+  await load.stop();
+  const drains = smaller.map((each, n) => new Phase(`drain ${n + 1}`, each));
+  for (const drain of drains) {
+    load.phase = drain;
+    log(drain.name);
+    await exhaust(load);
+  }
+  await load.close();
+  return [before, outage, after, ...drains];
+}
+
+/**
+ * True when each proxy holds more than it would spend in the outage at the pace of now, and what
+ * more requests may reserve besides. Only then must everybody be served.
+ */
+async function holdsEnough(fleet: QuotaFleet, options: OrdealOptions): Promise<boolean> {
+  const { clients, outageMs, proxies } = options;
+  const began = { booked: await fleet.readBooked("dollar"), atMs: performance.now() };
+  await delay(2_000);
+  const booked = await fleet.readBooked("dollar");
+  const tookMs = performance.now() - began.atMs;
+  const reserved = (clients / proxies) * RESERVED_EACH;
+  return (
+    booked.length === proxies &&
+    booked.every((each) => {
+      const before = began.booked.find(({ proxyId }) => proxyId === each.proxyId)?.confirmed ?? 0;
+      const pace = (each.confirmed - before) / tookMs;
+      return pace > 0 && each.held - each.outstanding > HELD_TIMES * pace * outageMs + reserved / 4;
+    })
+  );
+}
+
+/** Until hardly anybody is served, or the time is over. */
+async function spend({ steady }: Phase, msMax: number): Promise<void> {
+  const endMs = performance.now() + msMax;
+  while (performance.now() < endMs) {
+    const { served, exhausted } = steady;
+    await delay(1_000);
+    if (steady.exhausted - exhausted > 4 * (steady.served - served)) return;
+  }
+}
+
+/** Asks until all of them say that nothing is left. */
+async function exhaust(load: QuotaLoad): Promise<void> {
+  const endMs = performance.now() + 60_000;
+  for (let quiet = 0; quiet < 2 && performance.now() < endMs; ) {
+    const results = await Promise.all(
+      Array.from({ length: 8 }, async () => {
+        let good = false;
+        for (let n = 0; n < 8; n += 1) good = (await load.one()) || good;
+        return good;
+      }),
+    );
+    quiet = results.includes(true) ? 0 : quiet + 1;
+    // What was just settled is reported within a second, and so may be asked for.
+    if (quiet > 0) await delay(1_500);
+  }
+}
+
+function judgePhases(phases: readonly Phase[]): Finding[] {
+  const findings: Finding[] = [];
+  for (const { name, steady, killed } of phases) {
+    for (const [what, count] of [...steady.odd, ...killed.odd]) {
+      findings.push(`${name}: ${count} times ${what}`);
+    }
+    if (steady.lost > 0)
+      findings.push(`${name}: ${steady.lost} were lost though nobody was killed`);
+    const late = Math.max(steady.lateMsMax, killed.lateMsMax);
+    if (late > LATE_MS_MAX) findings.push(`${name}: somebody waited ${Math.round(late)} ms`);
+    if (name !== "before" && name !== "outage") continue;
+    if (steady.served === 0) findings.push(`${name}: nobody was served`);
+    // At the beginning nothing is held, and a ledger on a busy machine may be slow to grant.
+    const refused = steady.exhausted + (name === "outage" ? steady.unproven : 0);
+    if (refused > 0) {
+      const words = steady.unprovenWords;
+      findings.push(`${name}: ${refused} were refused though there was money: ${words}`);
+    }
+  }
+  return findings;
+}
+
+/** Looks all the time that nothing is over the ceiling, neither billed nor booked. */
+class Guard {
+  readonly findings: Finding[] = [];
+  /** The store is away. */
+  blind = false;
+  readonly #fleet: QuotaFleet;
+  readonly #ceiling: number;
+  readonly #watching: Promise<void>;
+  #ended = false;
+
+  constructor(fleet: QuotaFleet, ceiling: number) {
+    this.#fleet = fleet;
+    this.#ceiling = ceiling;
+    this.#watching = this.#watch();
+  }
+
+  async end(): Promise<void> {
+    this.#ended = true;
+    await this.#watching;
+  }
+
+  async #watch(): Promise<void> {
+    while (!this.#ended) {
+      const billed = sumBilled(await this.#fleet.readAccount());
+      if (billed > this.#ceiling) this.findings.push(`the upstream has billed ${billed}`);
+      if (!this.blind) await this.#look();
+      await delay(500);
+    }
+  }
+
+  async #look(): Promise<void> {
+    try {
+      const { spent, leased, forfeited } = await this.#fleet.readSums("dollar");
+      if (spent + leased + forfeited <= this.#ceiling) return;
+      this.findings.push(`the ledger: ${spent} spent + ${leased} held + ${forfeited} forfeited`);
+    } catch (error) {
+      // It went away just then.
+      if (!this.blind) this.findings.push(`the ledger cannot be read: ${error}`);
+    }
+  }
+}
