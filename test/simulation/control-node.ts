@@ -12,6 +12,8 @@ export interface ControlParts {
   readonly chance: Chance;
   readonly store: VirtualStore;
   readonly wallAtStartMs: number;
+  /** True when it is one of several. */
+  readonly shared: boolean;
   readonly note: (line: string) => void;
   /** Told of what a control must never do. */
   readonly onViolation: (text: string) => void;
@@ -53,6 +55,7 @@ export class ControlNode {
       chance,
       backend: store.connect(() => life.alive),
       policies: this.#policies,
+      shared: this.#parts.shared,
       onFault: (text) => this.#fault(text),
     });
     life.core = core;

@@ -63,15 +63,17 @@ export interface ControlCoreParts {
   /** As this control knows them. */
   readonly policies: ReadonlyMap<string, Policy>;
   readonly onFault: (text: string) => void;
+  /** True where other controls use the same store. */
+  readonly shared: boolean;
 }
 
 export function createControlCore(parts: ControlCoreParts): ControlCore {
-  const { backend, clock, policies, onFault } = parts;
+  const { backend, clock, policies, onFault, shared } = parts;
   return createQuotaLedger({
     store: new SqlStore({ backend, migrations: [], clock }),
     clock,
     findPolicy: (name) => policies.get(name),
     onFault,
-    shared: true,
+    shared,
   });
 }

@@ -1,10 +1,13 @@
 import type { Policy } from "../../gen/weir/admin/v1/policy_pb.ts";
 import { compileLimit } from "../../src/mesh/compile-limit.ts";
 import { type BoundLimit, type Limit, parseBucket } from "../../src/mesh/limit.ts";
+import { findWindow } from "../../src/mesh/window.ts";
 import { RateJudge } from "./rate-judge.ts";
 
 export interface ObserverParts {
   readonly nowMs: () => number;
+  /** What the ledger's clock truly shows. */
+  readonly ledgerMs: () => number;
   /** Told of what must never be. */
   readonly onViolation: (text: string) => void;
 }
@@ -39,19 +42,21 @@ export class Observer {
     this.#rates.stands(key, limit);
   }
 
-  /**
-   * A vendor has charged, or will, for an attempt; of which so much at most was taken although
-   * nobody could prove that it was left.
-   */
-  charge(bound: BoundLimit, windowStartMs: number, amount: number, unprovenMax: number): void {
+  /** So much at most was taken although nobody could prove that it was left. */
+  allowBeyond({ bucket }: BoundLimit, amount: number): void {
+    this.#unproven.set(bucket, this.unprovenOf(bucket) + amount);
+  }
+
+  /** A vendor has charged, or will, for an attempt. */
+  charge(bound: BoundLimit, windowStartMs: number, amount: number): void {
     const { bucket } = bound;
-    if (unprovenMax > 0) this.#unproven.set(bucket, this.unprovenOf(bucket) + unprovenMax);
     // Admitted before the ledger had said a word: it is booked wherever the first lease will be.
-    if (unprovenMax > 0 && windowStartMs < 0) return;
+    if (windowStartMs < 0 && this.unprovenOf(bucket) > 0) return;
     const windows = this.#charges.get(bucket) ?? new Map<number, number>();
     this.#charges.set(bucket, windows);
     windows.set(windowStartMs, (windows.get(windowStartMs) ?? 0) + amount);
     if (bound.limit.audit) return;
+    this.#judgeWindow(bound, windowStartMs);
     const charged = this.chargesOf(bound, windowStartMs);
     const ceiling = this.ceilingOf(bucket) + this.unprovenOf(bucket);
     if (charged > ceiling) {
@@ -60,6 +65,17 @@ export class Observer {
           `${charged - ceiling} too much`,
       );
     }
+  }
+
+  /** Who takes from a lease counts its end from before the ledger said it, and so is never late. */
+  #judgeWindow({ bucket, limit }: BoundLimit, windowStartMs: number): void {
+    if (limit.window === undefined || this.unprovenOf(bucket) > 0) return;
+    const ledgerMs = this.#parts.ledgerMs();
+    const { endMs } = findWindow(limit.window, windowStartMs);
+    if (ledgerMs <= endMs + 1) return;
+    this.#parts.onViolation(
+      `window: ${bucket}@${windowStartMs} is over for ${ledgerMs - endMs} ms`,
+    );
   }
 
   takeRate(bound: BoundLimit, amount: number): void {

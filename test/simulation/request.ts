@@ -161,12 +161,13 @@ export class SimulatedRequest {
         else if (first) observer.takeRate(bound, 1);
         continue;
       }
+      if (reservation.unprovenBy.includes(policy)) {
+        observer.allowBeyond(bound, countIn(unit, most, question.target));
+      }
       if (!bills || (once && this.#billed)) continue;
       const amount = countIn(unit, actual, question.target);
       const windowStartMs = life.windows.get(bound.bucket) ?? -1;
-      const unproven = reservation.unprovenBy.includes(policy);
-      const unprovenMax = unproven ? countIn(unit, most, question.target) : 0;
-      observer.charge(bound, windowStartMs, amount, unprovenMax);
+      observer.charge(bound, windowStartMs, amount);
       if (plan.end !== "counted") observer.blurred.add(bound.bucket);
     }
     this.#billed ||= bills;
@@ -211,5 +212,5 @@ function isOnceACall(unit: string): boolean {
 function choosePlan(chance: Chance): AttemptPlan {
   const roll = chance.unit();
   const end = roll < 0.78 ? "counted" : roll < 0.86 ? "silent" : roll < 0.89 ? "zero" : "unbilled";
-  return { durationMs: chance.magnitude(20, 8_000), end, full: chance.happens(0.1) };
+  return { durationMs: chance.magnitude(20, 5_000), end, full: chance.happens(0.1) };
 }

@@ -30,7 +30,7 @@ export interface RunCounts {
 }
 
 /** The longest that a request or an attempt to die goes on. */
-const AFTERMATH_MS = 13_000;
+const AFTERMATH_MS = 10_000;
 
 /** Runs one world from its seed; the same seed does the same again. */
 export async function runSimulation(

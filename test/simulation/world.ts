@@ -47,14 +47,29 @@ export class World {
     const { time, chance } = this;
     this.trace = new Trace(() => time.nowMs);
     const onViolation = (text: string) => this.fail(text);
-    this.observer = new Observer({ nowMs: () => time.nowMs, onViolation });
+    const ledgerSkewMs = scenario.storeSkewMs ?? scenario.controlSkewsMs[0] ?? 0;
+    this.observer = new Observer({
+      nowMs: () => time.nowMs,
+      ledgerMs: () => scenario.wallAtStartMs + ledgerSkewMs + time.nowMs,
+      onViolation,
+    });
     this.store = new VirtualStore(time, chance.fork());
     const note = (line: string) => this.trace.note(line);
     this.controls = scenario.controlSkewsMs.map((skewMs, at) => {
       const wallAtStartMs = scenario.wallAtStartMs + skewMs;
       const name = `control${at}`;
       const { store } = this;
-      const parts = { name, time, chance: chance.fork(), store, wallAtStartMs, note, onViolation };
+      const shared = scenario.controls > 1;
+      const parts = {
+        name,
+        time,
+        chance: chance.fork(),
+        store,
+        shared,
+        wallAtStartMs,
+        note,
+        onViolation,
+      };
       return new ControlNode(parts);
     });
     const disksFail = scenario.faults["disk full"] !== undefined;
