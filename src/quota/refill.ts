@@ -124,6 +124,8 @@ export class Refill {
     const nowMs = this.#desk.clock.now();
     const lacking = pots.filter((pot, i) => !pot.current.fits(amounts[i] ?? 0, nowMs));
     for (const pot of waiting.lacking) if (!lacking.includes(pot)) pot.waiters.delete(waiting);
+    // None of them is forgotten meanwhile.
+    for (const pot of pots) pot.demand.usedAtMs = nowMs;
     for (const pot of lacking) {
       if (!pot.waiters.has(waiting)) {
         pot.waiters.add(waiting);

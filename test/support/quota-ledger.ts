@@ -106,11 +106,12 @@ export class LedgerFixture {
     if (row === undefined) return;
     const confirmed = Math.max(row.confirmed, Number(lease.confirmed));
     const returned = Math.max(row.returned, Number(lease.returned));
+    // What comes back fills from now on, not for the time before.
+    if (row.pot.rate !== undefined) this.#fill(row.row, row.pot.rate);
     row.row.spent += confirmed - row.confirmed;
     row.row.leased -= confirmed - row.confirmed + (returned - row.returned);
     const level = Number(lease.levelReturned) - row.levelReturned;
     if (row.pot.rate !== undefined) {
-      this.#fill(row.row, row.pot.rate);
       const capacity = (1_000_000 - row.row.leased) * row.pot.rate.burst;
       row.row.level = Math.min(row.row.level + Math.max(0, level), capacity);
     }
