@@ -6,14 +6,16 @@ import { readForm } from "./quota-report.ts";
 import type { LeaseRow } from "./quota-rows.ts";
 import {
   bucketColumns,
+  insertMany,
   leaseColumns,
   readBucketRow,
   readByKeys,
   readLeaseRow,
   readWindowRow,
+  splitKeys,
   windowColumns,
 } from "./quota-rows.ts";
-import type { SqlSession, SqlValue } from "./sql-session.ts";
+import type { SqlRow, SqlSession, SqlValue } from "./sql-session.ts";
 import { readInteger, readText } from "./sql-session.ts";
 
 /**
@@ -98,16 +100,17 @@ function findCurrent(
 
 /** The update changes nothing: it is what holds others up who book or grant the same. */
 async function lockBuckets(session: SqlSession, names: readonly string[]): Promise<void> {
-  await session.runEach(
-    `INSERT INTO quota_buckets (bucket, policy, subject, kind, unit, ceiling, newest_start_ms,
-       level, level_at_ms, recall_for, recall_need, recall_since_ms, recall_asked_ms)
-     VALUES ($1, $2, $3, $4, $5, 0, 0, -1, 0, '', 0, 0, 0)
-     ON CONFLICT (bucket) DO UPDATE SET policy = excluded.policy`,
+  await insertMany(
+    session,
     names.map((name) => {
       const { policy = "", form = "", subject = "" } = parseBucket(name) ?? {};
       const { kind, unit } = readForm(form);
-      return [name, policy, subject, kind, unit];
+      return [name, policy, subject, kind, unit, 0, 0, -1, 0, "", 0, 0, 0];
     }),
+    (places) =>
+      `INSERT INTO quota_buckets (bucket, policy, subject, kind, unit, ceiling, newest_start_ms,
+         level, level_at_ms, recall_for, recall_need, recall_since_ms, recall_asked_ms)
+       VALUES ${places} ON CONFLICT (bucket) DO UPDATE SET policy = excluded.policy`,
   );
 }
 
@@ -182,16 +185,35 @@ async function readHorizons(
   for (const row of rows) book.addWindow(readWindowRow(row));
 }
 
-/** Rows whose columns have the values of one of the keys. */
+/**
+ * Rows whose columns have the values of one of the keys. A server plans few lists, which also find
+ * rows whose columns have values of several keys, much faster than many alternatives.
+ */
 async function readBy(
   session: SqlSession,
   select: string,
   columns: readonly string[],
   keys: readonly (readonly SqlValue[])[],
-) {
-  const condition = (places: readonly string[]) =>
-    columns.map((column, index) => `${column} = ${places[index]}`).join(" AND ");
-  const read = async (where: string, values: readonly SqlValue[]) =>
-    session.rows(`${select} WHERE ${where}`, values);
-  return await readByKeys(keys, read, condition);
+): Promise<readonly SqlRow[]> {
+  const reading = splitKeys(keys).map((some) => {
+    const values: SqlValue[] = [];
+    const conditions = columns.map((column, at) => {
+      const wanted = padList([...new Set(some.map((key) => key[at] ?? null))]);
+      return `${column} IN (${wanted.map((value) => `$${values.push(value)}`).join(", ")})`;
+    });
+    return session.rows(`${select} WHERE ${conditions.join(" AND ")}`, values);
+  });
+  // A lease whose window is not in the book too would be booked into an empty one.
+  const listed = new Set(keys.map((key) => key.join("\n")));
+  const isListed = (row: SqlRow) =>
+    columns.some((column) => row[column] === undefined) ||
+    listed.has(columns.map((column) => row[column]).join("\n"));
+  return (await Promise.all(reading)).flat().filter(isListed);
+}
+
+/** To one of few lengths, so that few statements are prepared. */
+function padList(values: readonly SqlValue[]): readonly SqlValue[] {
+  const length = [1, 4, 16].find((each) => values.length <= each) ?? 64;
+  const last = values.at(-1) ?? null;
+  return [...values, ...Array<SqlValue>(Math.max(0, length - values.length)).fill(last)];
 }

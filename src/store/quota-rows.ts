@@ -118,10 +118,8 @@ export async function saveBuckets(session: SqlSession, rows: readonly BucketRow[
 }
 
 export async function saveWindows(session: SqlSession, rows: readonly WindowRow[]): Promise<void> {
-  await session.runEach(
-    `INSERT INTO quota_windows (${windowColumns}) VALUES ($1, $2, $3, $4, $5, $6)
-     ON CONFLICT (bucket, window_start_ms) DO UPDATE SET
-       spent = excluded.spent, leased = excluded.leased, forfeited = excluded.forfeited`,
+  await insertMany(
+    session,
     rows.map((row) => [
       row.bucket,
       row.startMs,
@@ -130,18 +128,16 @@ export async function saveWindows(session: SqlSession, rows: readonly WindowRow[
       row.leased,
       row.forfeited,
     ]),
+    (places) =>
+      `INSERT INTO quota_windows (${windowColumns}) VALUES ${places}
+       ON CONFLICT (bucket, window_start_ms) DO UPDATE SET
+         spent = excluded.spent, leased = excluded.leased, forfeited = excluded.forfeited`,
   );
 }
 
 export async function saveLeases(session: SqlSession, rows: readonly LeaseRow[]): Promise<void> {
-  await session.runEach(
-    `INSERT INTO quota_leases (${leaseColumns})
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-     ON CONFLICT (bucket, window_start_ms, proxy_id, epoch) DO UPDATE SET
-       granted = excluded.granted, confirmed = excluded.confirmed, returned = excluded.returned,
-       outstanding = excluded.outstanding, level_granted = excluded.level_granted,
-       level_returned = excluded.level_returned, forfeited = excluded.forfeited,
-       closed = excluded.closed, reported_ms = excluded.reported_ms`,
+  await insertMany(
+    session,
     rows.map((row) => [
       row.bucket,
       row.startMs,
@@ -157,7 +153,28 @@ export async function saveLeases(session: SqlSession, rows: readonly LeaseRow[])
       row.closed ? 1 : 0,
       row.reportedMs,
     ]),
+    (places) =>
+      `INSERT INTO quota_leases (${leaseColumns}) VALUES ${places}
+       ON CONFLICT (bucket, window_start_ms, proxy_id, epoch) DO UPDATE SET
+         granted = excluded.granted, confirmed = excluded.confirmed, returned = excluded.returned,
+         outstanding = excluded.outstanding, level_granted = excluded.level_granted,
+         level_returned = excluded.level_returned, forfeited = excluded.forfeited,
+         closed = excluded.closed, reported_ms = excluded.reported_ms`,
   );
+}
+
+/** Inserts rows in their order, several in a statement: `statement` gets the rows' placeholders. */
+export async function insertMany(
+  session: SqlSession,
+  rows: readonly (readonly SqlValue[])[],
+  statement: (places: string) => string,
+): Promise<void> {
+  const inserting = splitKeys(rows).map((some) => {
+    const values: SqlValue[] = [];
+    const parts = some.map((row) => `(${row.map((value) => `$${values.push(value)}`).join(", ")})`);
+    return session.run(statement(parts.join(", ")), values);
+  });
+  await Promise.all(inserting);
 }
 
 /**
