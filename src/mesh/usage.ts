@@ -21,6 +21,18 @@ export function createUsage(counts: Partial<Omit<Usage, "$typeName" | "$unknown"
   };
 }
 
+const inputCounted = new WeakSet<Usage>();
+
+/** The vendor has counted the prompt of this usage; its output is an estimate. */
+export function noteInputCounted(usage: Usage): void {
+  inputCounted.add(usage);
+}
+
+/** Whether the vendor has counted the prompt. Of a copy of an estimate that is not known. */
+export function isInputCounted(usage: Usage): boolean {
+  return !usage.estimated || inputCounted.has(usage);
+}
+
 /** All tokens of the prompt, whichever way they came. */
 export function sumInputTokens(usage: Usage): number {
   return (

@@ -6,6 +6,7 @@ import type { Account } from "./account.ts";
 import { actualAmount, isCounted } from "./amount.ts";
 import type { AskBound } from "./bound.ts";
 import type { Desk } from "./desk.ts";
+import { estimatedAmount } from "./estimate.ts";
 import type { Held } from "./held.ts";
 import type { OpenEntry } from "./open-list.ts";
 import type { Pot } from "./pot.ts";
@@ -108,7 +109,11 @@ export class Ticket implements Reservation, OpenEntry {
   ): number {
     if (usage === undefined) return reserved;
     const { limit } = account.pot.bound;
-    const actual = actualAmount(limit, this.purpose.target, usage, cost) ?? reserved;
+    const { target, bound } = this.purpose;
+    if (usage.estimated) {
+      return Math.min(estimatedAmount(limit, target, bound, usage) ?? reserved, reserved);
+    }
+    const actual = actualAmount(limit, target, usage, cost) ?? reserved;
     if (actual <= reserved) return actual;
     const { counters } = this.#desk;
     counters.overrun += 1;

@@ -3,6 +3,7 @@ import type { Usage } from "../../../gen/weir/v1/usage_pb.ts";
 import { MeshError } from "../../mesh/errors.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../mesh/json.ts";
 import type { UpstreamEnd } from "../../mesh/upstream.ts";
+import { noteInputCounted } from "../../mesh/usage.ts";
 import { readErrorEvent } from "./errors.ts";
 import { mapFinish } from "./finish.ts";
 import { isCount, mapUsage, mergeCounts, readUsage } from "./usage.ts";
@@ -76,7 +77,8 @@ export class StreamState {
     const outputCounted = this.#counted && isCount(counts.output_tokens);
     if (inputCounted && outputCounted) return usage;
     usage.estimated = true;
-    if (!inputCounted) usage.inputTokens = Math.ceil(this.#askBytes / CHARACTERS_PER_TOKEN);
+    if (inputCounted) noteInputCounted(usage);
+    else usage.inputTokens = Math.ceil(this.#askBytes / CHARACTERS_PER_TOKEN);
     if (outputCounted) return usage;
     const seen = Math.ceil(this.characters / CHARACTERS_PER_TOKEN);
     usage.outputTokens = Math.max(usage.outputTokens, seen);
