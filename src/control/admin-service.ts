@@ -157,7 +157,7 @@ function createOtherMethods({ store, registry, ...rest }: AdminContext, { unary 
     }),
     simulatePolicy: unary("SimulatePolicy", async () => refuseUnbuiltRpc("SimulatePolicy")),
     explainRoute: unary("ExplainRoute", async () => refuseUnbuiltRpc("ExplainRoute")),
-    getQuotaStatus: unary("GetQuotaStatus", async (_by, r) => getQuotaStatus(context, r)),
+    getQuotaStatus: unary("GetQuotaStatus", async (by, r) => getQuotaStatus(context, by, r)),
     resumeQuota: unary("ResumeQuota", async () => {
       const resumed = await store.resumeQuota();
       return { suspendedReason: resumed?.reason ?? "" };

@@ -27,7 +27,7 @@ export const permissions: Readonly<Record<string, Permission>> = {
   RollbackTo: "platform",
   SimulatePolicy: "audit",
   ExplainRoute: "audit",
-  GetQuotaStatus: "audit",
+  GetQuotaStatus: "team",
   ResumeQuota: "platform",
   ListAlerts: "audit",
   TailAlerts: "audit",

@@ -169,6 +169,25 @@ describe("GetQuotaStatus", () => {
   });
 });
 
+describe("GetQuotaStatus for a team's admin", () => {
+  it("shows what is below its team, and neither who holds it nor anything else", async () => {
+    const per = { scope: Per_Scope.EACH_TEAM };
+    const value = { dimension: Dimension.REQUESTS, limit: 100n, window: month, per };
+    await createPolicy("policies/each-team", { case: "budget", value });
+    const bucket = "policies/each-team|requests:month@UTC|teams/first";
+    await report("holder", bucket, { need: 10n });
+    const secret = await trial.key("teams/first", "lead", Role.TEAM_ADMIN);
+    const lead = trial.client(AdminService, secret);
+    const { buckets } = await lead.getQuotaStatus({ name: "teams/first" });
+    const mine = buckets.find((each) => each.policy === "policies/each-team");
+    expect(mine).toMatchObject({ ceiling: 100n, leases: [] });
+    expect(mine?.leased).toBeGreaterThan(0n);
+    for (const name of ["teams/root", "policies/each-team", "users/nobody", "nonsense"]) {
+      expect(await reasonOf(lead.getQuotaStatus({ name }))).toBe("NOT_FOUND");
+    }
+  });
+});
+
 describe("ResumeQuota", () => {
   it("grants again after the ledger has found itself too old", async () => {
     const name = "policies/older";

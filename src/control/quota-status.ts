@@ -15,7 +15,10 @@ import { refillLevel } from "../store/quota-rate-grant.ts";
 import { MICRO, WHOLE_RATE } from "../store/quota-report.ts";
 import type { QuotaBucketStatus } from "../store/quota-status.ts";
 import type { QuotaStore } from "../store/quota-store.ts";
+import type { Caller } from "./caller.ts";
 import { refuse } from "./check-fields.ts";
+import { type Body, keyKind, policyKind, teamKind, userKind } from "./kinds.ts";
+import { mayRead, readsEverything } from "./permissions.ts";
 import { createLimitFinder } from "./quota-limits.ts";
 import type { World, WorldKeeper } from "./world.ts";
 
@@ -25,13 +28,18 @@ export interface QuotaStatusContext {
   readonly clock: Clock;
 }
 
-/** The buckets of a policy, a team, a user or a key. Throws INVALID_REQUEST, NOT_FOUND. */
+/**
+ * The buckets of a policy, a team, a user or a key. Who does not read everything sees those of what
+ * it may see, and not which proxies hold them. Throws INVALID_REQUEST, NOT_FOUND.
+ */
 export async function getQuotaStatus(
   { store, keeper, clock }: QuotaStatusContext,
+  caller: Caller,
   { name }: { readonly name: string },
 ) {
   if (name === "") refuse("name", "Name a policy, a team, a user or a key.");
   const world = keeper.current;
+  if (!readsEverything(caller) && !isVisible(world, caller, name)) throw createNotFound(name);
   const limits = createLimitFinder((policy) => world.policies.get(policy));
   const atMs = clock.wallMs();
   const [found, suspension] = await Promise.all([
@@ -44,13 +52,15 @@ export async function getQuotaStatus(
     store.quotaSuspension(),
   ]);
   if (found.length === 0 && !exists(world, name)) {
-    throw new MeshError("NOT_FOUND", `${name} is no policy, team, user or key.`);
+    throw createNotFound(name);
   }
   const buckets = found.slice(0, BUCKETS_MAX).map((status) => {
     const { policy = "", form = "", subject = "" } = parseBucket(status.bucket.bucket) ?? {};
     const known = limits.find(policy);
     const limit = known?.form === form ? known : undefined;
-    return describeBucket(status, { policy, subject, limit, atMs });
+    const bucket = describeBucket(status, { policy, subject, limit, atMs });
+    if (!readsEverything(caller)) bucket.leases = [];
+    return bucket;
   });
   return {
     buckets,
@@ -58,6 +68,16 @@ export async function getQuotaStatus(
     suspendedReason: suspension?.reason ?? "",
     ...(suspension === undefined ? {} : { suspendTime: createTimestamp(suspension.sinceMs) }),
   };
+}
+
+function isVisible(world: World, caller: Caller, name: string): boolean {
+  return [policyKind, teamKind, userKind, keyKind].some(
+    (kind) => kind.pattern.test(name) && mayRead<Body>(world, caller, kind, name),
+  );
+}
+
+function createNotFound(name: string): MeshError {
+  return new MeshError("NOT_FOUND", `${name} is no policy, team, user or key that you may see.`);
 }
 
 interface About {

@@ -3468,7 +3468,8 @@ export const AdminService: GenService<{
     output: typeof ExplainRouteResponseSchema;
   },
   /**
-   * GetQuotaStatus returns the state of the buckets of a policy or of a subject.
+   * GetQuotaStatus returns the state of the buckets of a policy or of a subject. Who reads only a team's subtree sees what
+   * is in it, and not who holds it.
    *
    * @generated from rpc weir.admin.v1.AdminService.GetQuotaStatus
    */
