@@ -19,6 +19,7 @@ const commands: Readonly<Record<string, () => Promise<{ readonly command: Comman
   usage: () => import("./usage.ts"),
   tail: () => import("./tail.ts"),
   request: () => import("./request.ts"),
+  quota: () => import("./quota.ts"),
   alerts: () => import("./alerts.ts"),
   revisions: () => import("./revisions.ts"),
   rollback: () => import("./rollback.ts"),
