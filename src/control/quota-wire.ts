@@ -92,7 +92,9 @@ function readLease(lease: LeaseReport): ReportedLease {
   };
 }
 
-/** The start of a window, or -1. No calendar has windows far off: to look for them would not end. */
+/**
+ * The start of a window, or -1. No calendar has windows far off: to look for them would not end.
+ */
 function readMoment(moment: bigint): number {
   const ms = readAmount(moment);
   if (ms < -1 || ms > LAST_MOMENT_MS) throw new RangeError(`No window begins at ${moment}.`);

@@ -194,8 +194,8 @@ function bookConfession(
 }
 
 /**
- * A vendor may count what it likes. A sum that can no longer be read back would hold up every report
- * that touches the bucket: at the end of the integers it stays, which grants nothing.
+ * A vendor may count what it likes. A sum that can no longer be read back would hold up every
+ * report that touches the bucket: at the end of the integers it stays, which grants nothing.
  */
 function addUp(sum: number, more: number): number {
   return Math.min(sum + more, Number.MAX_SAFE_INTEGER);
