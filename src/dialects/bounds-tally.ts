@@ -28,8 +28,10 @@ export class BoundsTally {
     else this.#outputTokensMax = other > 0 && tokens > 0 ? Math.max(other, tokens) : 0;
   }
 
+  /** Engines that read numbers leniently take one in quotes too. */
   choices(count: unknown): void {
-    if (typeof count === "number" && count > this.#choices) this.#choices = Math.ceil(count);
+    const number = typeof count === "string" ? Number(count) : count;
+    if (typeof number === "number" && number > this.#choices) this.#choices = Math.ceil(number);
   }
 
   /** A picture; `encoded` characters of the body are its own. */

@@ -25,9 +25,14 @@ export function boundAmount(
     if (limit.audit) return undefined;
     throw priceUnknown(limit, target);
   }
-  if (unit === "tokens") return bound.input + output * bound.choices;
+  if (unit === "tokens") return whole(bound.input + output * bound.choices);
   if (unit === "input_tokens") return bound.input;
-  return unit === "output_tokens" ? output * bound.choices : 1;
+  return unit === "output_tokens" ? whole(output * bound.choices) : 1;
+}
+
+/** As much as can be counted. */
+function whole(tokens: number): number {
+  return Math.min(tokens, Number.MAX_SAFE_INTEGER);
 }
 
 /** True when a shorter answer takes less of it. */

@@ -65,3 +65,12 @@ it("bounds an embedding by its bytes, or by the ids of its tokens", () => {
     choices: 1,
   });
 });
+
+it("bounds a batch of texts beyond what a model reads at once: that holds for each of them", () => {
+  const inputs = Array.from({ length: 2_048 }, () => ({
+    input: { case: "text" as const, value: "x".repeat(100) },
+  }));
+  const ask = createEmbedAsk(create(EmbedRequestSchema, { inputs }), 2_048 * 103);
+  const { input } = boundAsk(ask, ask.bounds(), createTestTarget(), 8_192);
+  expect(input).toBe(2_048 * 103 + 64);
+});

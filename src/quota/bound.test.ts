@@ -26,6 +26,9 @@ describe("the output limit", () => {
     [1_000_000_000, 4_096, 4_096],
     [1_000_000_000, undefined, 1_000_000_000],
     [100.7, undefined, 100],
+    [0.5, 4_096, 4_096],
+    [0.5, undefined, OUTPUT_TOKENS_DEFAULT],
+    [Number.POSITIVE_INFINITY, undefined, 2_147_483_647],
   ];
   for (const [asked, most, expected] of cases) {
     it(`is ${expected} where ${asked} is asked of a model that writes up to ${most}`, () => {
@@ -40,6 +43,19 @@ describe("the output limit", () => {
     const tokens = createTestLimit({ unit: "tokens" });
     expect(boundAmount(tokens, createTestTarget(), bound, bound.output)).toBe(100 + 100 * 100);
   });
+
+  for (const choices of [1e9, 1e308, Number.POSITIVE_INFINITY]) {
+    for (const outputTokensMax of [0, 1e9, Number.POSITIVE_INFINITY]) {
+      it(`is a number, also for ${choices} answers of ${outputTokensMax} tokens`, () => {
+        const bound = boundOf(36, { choices, outputTokensMax });
+        for (const unit of ["nano_usd", "tokens", "output_tokens"] as const) {
+          const limit = createTestLimit({ unit });
+          const amount = boundAmount(limit, createTestTarget(), bound, bound.output);
+          expect(amount).toSatisfy(Number.isSafeInteger);
+        }
+      });
+    }
+  }
 
   it("counts the answers that a target's overrides ask for", () => {
     expect(boundOf(36, {}, { overrides: { n: 4 } }).choices).toBe(4);

@@ -19,7 +19,7 @@ export const OUTPUT_TOKENS_DEFAULT = 32_768;
 /**
  * What an attempt at a target can use at most. Byte-level tokenizers make at most one token of a
  * byte, and what templates add to a message is less than its JSON; media are bounded by rule. No
- * request is longer than the model's context.
+ * chat is longer than the model's context; an embedding may be, since that holds for each input.
  *
  * Nothing in a request bounds what tools that the vendor runs itself (a search of the web, code)
  * add to the prompt on the way, nor what they cost a use: that is settled as the vendor counts it,
@@ -35,12 +35,12 @@ export function boundAsk(
   let input = ask.bytes + laid.bytes + boundPreface(ask, laid, target);
   input += boundMedia(bounds, target) - Math.min(bounds.encodedBytes, ask.bytes);
   if (!("choices" in bounds)) {
-    return { input: clip(input + bounds.tokenIds, contextTokensMax), output: 0, choices: 1 };
+    return { input: input + bounds.tokenIds, output: 0, choices: 1 };
   }
   return {
     input: clip(input, contextTokensMax),
     output: boundOutput(bounds, target),
-    choices: Math.max(1, bounds.choices, laid.choices),
+    choices: Math.min(Math.max(1, bounds.choices, laid.choices), COUNT_MAX),
   };
 }
 
@@ -63,9 +63,13 @@ const TOOLS_TOKENS = 1_500;
 /** Grok is told about 500 tokens before the caller has said a word. */
 const GROK_TOKENS = 1_024;
 
+/** JSON knows numbers up to infinity; no vendor takes one beyond this. */
+const COUNT_MAX = 2_147_483_647;
+
 function boundOutput(bounds: AskBounds, target: Target): number {
   const asked = bounds.outputTokensMax;
-  const own = asked !== undefined && asked > 0 ? Math.floor(asked) : undefined;
+  const own =
+    asked !== undefined && asked >= 1 ? Math.min(Math.floor(asked), COUNT_MAX) : undefined;
   const most = target.outputTokensMax;
   if (own === undefined) return most ?? OUTPUT_TOKENS_DEFAULT;
   return most === undefined ? own : Math.min(own, most);

@@ -12,7 +12,7 @@ export function capOutput(
   warnings: string[],
 ): void {
   const given = body.max_tokens;
-  if (typeof given === "number" && given > 0 && given <= most) return;
+  if (typeof given === "number" && given >= 1 && given <= most) return;
   body.max_tokens = most;
   const { thinking } = body;
   if (!isJsonObject(thinking) || typeof thinking.budget_tokens !== "number") return;

@@ -24,7 +24,7 @@ export function capOutput(body: WireObject, most: number, translation: Translati
 function capField(body: WireObject, field: string, most: number): boolean {
   const given = body[field];
   if (given === undefined || given === null) return false;
-  if (typeof given !== "number" || !(given > 0 && given <= most)) body[field] = most;
+  if (typeof given !== "number" || !(given >= 1 && given <= most)) body[field] = most;
   return true;
 }
 
