@@ -68,7 +68,7 @@ describe("bounds of a body of /v1/chat/completions", () => {
     [{ n: -3 }, 1],
     [{ n: 2, best_of: 5 }, 5],
     [{ best_of: "many" }, 1],
-    [{ n: "100" }, 100],
+    [{ best_of: "100" }, 100],
   ];
   for (const [fields, expected] of counts) {
     it(`counts ${expected} answers of ${JSON.stringify(fields)}`, () => {

@@ -41,7 +41,6 @@ describe("a cap of output tokens", () => {
     ["lowers a higher one", { max_tokens: 1_000_000_000 }, { max_tokens: 100 }],
     ["leaves a lower one", { max_tokens: 99 }, { max_tokens: 99 }],
     ["replaces zero", { max_tokens: 0 }, { max_tokens: 100 }],
-    ["replaces a part of one", { max_tokens: 0.5 }, { max_tokens: 100 }],
     ["replaces a negative one", { max_tokens: -1 }, { max_tokens: 100 }],
     ["keeps to the caller's word", { max_completion_tokens: 101 }, { max_completion_tokens: 100 }],
     [
