@@ -55,6 +55,7 @@ async function benchReal(): Promise<boolean> {
     warmMs: 15_000,
     spendMs: 180_000,
     ceiling: CEILING,
+    lateMsMax: 15_000,
     seed: Number(values.seed),
     // About a cent of a dollar each three seconds, and then all of it in a minute.
     shape: { answerMs: [1_000, 15_000], promptBytes: [150, 900], output: [5, 60], plain: 70 },

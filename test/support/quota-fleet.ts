@@ -287,13 +287,14 @@ export function teamBudget(limit: bigint, surviveSeconds: number): Rule {
 }
 
 /** A number of requests, once and for all. */
-export function requestBudget(limit: bigint): Rule {
+export function requestBudget(limit: bigint, surviveSeconds = 60): Rule {
   return {
     case: "budget",
     value: {
       dimension: Dimension.REQUESTS,
       limit,
       window: { window: { case: "lifetime", value: {} } },
+      survive: { seconds: BigInt(surviveSeconds) },
     },
   };
 }

@@ -22,6 +22,8 @@ export interface OrdealOptions {
   /** What they ask from then on, to spend the rest. */
   readonly spending: LoadShape;
   readonly ceiling: number;
+  /** So much longer than its upstream an answer may take: a bound of what hangs. */
+  readonly lateMsMax: number;
   readonly seed: number;
   readonly log: (text: string) => void;
 }
@@ -34,13 +36,13 @@ export interface Ordeal {
   readonly findings: readonly Finding[];
 }
 
-/** Where an answer may take so much longer than its upstream: nothing has been waited for. */
-const LATE_MS_MAX = 15_000;
-
-/** What a request may take at most, about; nano-USD. */
-const RESERVED_EACH = 80_000;
+const LIMITS = ["dollar", "telling", "asked"];
 /** Paces are unsteady. */
 const HELD_TIMES = 1.5;
+
+const DRAIN_MS_MAX = 60_000;
+const DRAIN_CLIENTS = 8;
+const DRAIN_EACH = 6;
 
 const smaller: readonly LoadShape[] = [
   { answerMs: [5, 20], promptBytes: [1_000, 1_000], output: [5, 5], plain: 100 },
@@ -60,14 +62,18 @@ export async function undergo(options: OrdealOptions): Promise<Ordeal> {
     const surviveSeconds = Math.ceil(options.outageMs / 1_000) + 60;
     await fleet.limit("dollar", teamBudget(BigInt(ceiling), surviveSeconds));
     await fleet.limit("telling", teamBudget(1_000_000_000_000n, surviveSeconds), "telling");
-    await fleet.limit("asked", requestBudget(1_000_000_000n), "telling");
+    await fleet.limit("asked", requestBudget(1_000_000_000n, surviveSeconds), "telling");
     await fleet.settled();
     log(`${options.proxies} proxies serve`);
     const guard = new Guard(fleet, ceiling);
     const phases = await endure(fleet, guard, options);
     await guard.end();
     const audit = await auditFleet(fleet, ceiling);
-    const findings = [...guard.findings, ...judgePhases(phases), ...audit.findings];
+    const findings = [
+      ...guard.findings,
+      ...judgePhases(phases, options.lateMsMax),
+      ...audit.findings,
+    ];
     return { phases, audit, findings };
   } finally {
     await fleet.end();
@@ -106,37 +112,39 @@ async function endure(
   load.phase = after;
   guard.blind = false;
   log("the store is back");
-  await until("the proxy that was killed serves again", 90_000, () => after.killed.served > 0);
+  await until("the ledger answers the proxy that was killed", 90_000, () => {
+    return after.killed.served + after.killed.exhausted > 0;
+  });
   await spend(after, options.spendMs);
   await load.stop();
   const drains = smaller.map((each, n) => new Phase(`drain ${n + 1}`, each));
   for (const drain of drains) {
     load.phase = drain;
     log(drain.name);
-    await exhaust(load);
+    await exhaust(load, drain);
   }
   await load.close();
   return [before, outage, after, ...drains];
 }
 
 /**
- * True when each proxy holds more than it would spend in the outage at the pace of now, and what
- * more requests may reserve besides. Only then must everybody be served.
+ * True when each proxy holds more of each limit than it would spend in the outage at the pace of
+ * now. Only then must everybody be served.
  */
-async function holdsEnough(fleet: QuotaFleet, options: OrdealOptions): Promise<boolean> {
-  const { clients, outageMs, proxies } = options;
-  const began = { booked: await fleet.readBooked("dollar"), atMs: performance.now() };
+async function holdsEnough(fleet: QuotaFleet, { outageMs }: OrdealOptions): Promise<boolean> {
+  const read = () => Promise.all(LIMITS.map((policy) => fleet.readBooked(policy)));
+  const before = await read();
+  const atMs = performance.now();
   await delay(2_000);
-  const booked = await fleet.readBooked("dollar");
-  const tookMs = performance.now() - began.atMs;
-  const reserved = (clients / proxies) * RESERVED_EACH;
-  return (
-    booked.length === proxies &&
-    booked.every((each) => {
-      const before = began.booked.find(({ proxyId }) => proxyId === each.proxyId)?.confirmed ?? 0;
-      const pace = (each.confirmed - before) / tookMs;
-      return pace > 0 && each.held - each.outstanding > HELD_TIMES * pace * outageMs + reserved / 4;
-    })
+  const tookMs = performance.now() - atMs;
+  return (await read()).every((leases, n) =>
+    fleet.proxies.every(({ id }) => {
+      const began = before[n]?.find(({ proxyId }) => proxyId === id)?.confirmed ?? 0;
+      const lease = leases.find(({ proxyId }) => proxyId === id);
+      if (lease === undefined || lease.confirmed === began) return false;
+      const pace = (lease.confirmed - began) / tookMs;
+      return lease.held - lease.outstanding > HELD_TIMES * pace * outageMs;
+    }),
   );
 }
 
@@ -151,23 +159,22 @@ async function spend({ steady }: Phase, msMax: number): Promise<void> {
 }
 
 /** Asks until all of them say that nothing is left. */
-async function exhaust(load: QuotaLoad): Promise<void> {
-  const endMs = performance.now() + 60_000;
+async function exhaust(load: QuotaLoad, { steady, killed }: Phase): Promise<void> {
+  const endMs = performance.now() + DRAIN_MS_MAX;
+  const countOpen = () => steady.served + killed.served + steady.unproven + killed.unproven;
   for (let quiet = 0; quiet < 2 && performance.now() < endMs; ) {
-    const results = await Promise.all(
-      Array.from({ length: 8 }, async () => {
-        let good = false;
-        for (let n = 0; n < 8; n += 1) good = (await load.one()) || good;
-        return good;
-      }),
-    );
-    quiet = results.includes(true) ? 0 : quiet + 1;
-    // What was just settled is reported within a second, and so may be asked for.
-    if (quiet > 0) await delay(1_500);
+    const before = countOpen();
+    const client = async () => {
+      for (let n = 0; n < DRAIN_EACH; n += 1) await load.one();
+    };
+    await Promise.all(Array.from({ length: DRAIN_CLIENTS }, client));
+    quiet = countOpen() > before ? 0 : quiet + 1;
+    // What was just settled is reported within a second, and may be asked for from then on.
+    if (quiet === 1) await delay(1_500);
   }
 }
 
-function judgePhases(phases: readonly Phase[]): Finding[] {
+function judgePhases(phases: readonly Phase[], lateMsMax: number): Finding[] {
   const findings: Finding[] = [];
   for (const { name, steady, killed } of phases) {
     for (const [what, count] of [...steady.odd, ...killed.odd]) {
@@ -176,7 +183,7 @@ function judgePhases(phases: readonly Phase[]): Finding[] {
     if (steady.lost > 0)
       findings.push(`${name}: ${steady.lost} were lost though nobody was killed`);
     const late = Math.max(steady.lateMsMax, killed.lateMsMax);
-    if (late > LATE_MS_MAX) findings.push(`${name}: somebody waited ${Math.round(late)} ms`);
+    if (late > lateMsMax) findings.push(`${name}: somebody waited ${Math.round(late)} ms`);
     if (name !== "before" && name !== "outage") continue;
     if (steady.served === 0) findings.push(`${name}: nobody was served`);
     // At the beginning nothing is held, and a ledger on a busy machine may be slow to grant.
