@@ -151,15 +151,52 @@ describe("the quota ledger of a control", () => {
     const pending = send(ledger, ask(1n, { need: 1n }));
     await clock.advance(1000);
     expect((await pending).unavailable).toContain("does not answer");
-    // Sent again while the first is still under way: not done twice at a time.
+    expect(ledger.counters).toMatchObject({ reports: 1, unavailable: 1 });
+  });
+
+  it("does not ask a slow store twice for a report that comes again", async () => {
+    const slow = new SlowStore();
+    const ledger = open({ reportQuota: slow.reportQuota });
+    const pending = send(ledger, ask(1n, { need: 1n }));
+    await clock.advance(1000);
+    expect((await pending).unavailable).toContain("does not answer");
     const again = send(ledger, ask(1n, { need: 1n }));
     await clock.advance(500);
     slow.answers[0]?.(nothing);
-    await clock.advance(0);
-    expect(slow.asked).toHaveLength(2);
-    slow.answers[1]?.(nothing);
     expect((await again).unavailable).toBe("");
-    expect(ledger.counters).toMatchObject({ reports: 2, unavailable: 1 });
+    expect(slow.asked).toHaveLength(1);
+  });
+
+  it("keeps an answer that came too late for the report that comes again", async () => {
+    const slow = new SlowStore();
+    const ledger = open({ reportQuota: slow.reportQuota });
+    const pending = send(ledger, ask(1n, { need: 1n }));
+    await clock.advance(1000);
+    await pending;
+    slow.answers[0]?.(nothing);
+    await clock.advance(0);
+    expect((await send(ledger, ask(1n, { need: 1n }))).unavailable).toBe("");
+    expect(slow.asked).toHaveLength(1);
+    // A later start of the proxy counts from 1 again: that is another report.
+    const other = send(ledger, ask(1n, { need: 1n }), "one", 2);
+    slow.answers[1]?.(nothing);
+    await other;
+    expect(slow.asked).toHaveLength(2);
+  });
+
+  it("asks the store anew when the answer that came too late was a failure", async () => {
+    const failing: ((reason: Error) => void)[] = [];
+    const reportQuota = (input: QuotaReportInput): Promise<QuotaReportOutcome> =>
+      failing.length > 0
+        ? store.reportQuota(input)
+        : new Promise((_, reject) => failing.push(reject));
+    const ledger = open({ reportQuota });
+    const pending = send(ledger, ask(1n, { need: 30n }));
+    await clock.advance(1000);
+    await pending;
+    failing[0]?.(new Error("disk I/O error"));
+    await clock.advance(0);
+    expect(only(await send(ledger, ask(1n, { need: 30n }))).granted).toBe(30n);
   });
 
   it("keeps reports of different proxies apart", async () => {

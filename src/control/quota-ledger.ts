@@ -53,8 +53,11 @@ class Ledger implements QuotaLedger {
   readonly #options: QuotaLedgerOptions;
   readonly #limits: LimitFinder;
   readonly #recalls: Recalls;
-  /** Reports of a proxy go one after the other; here is the one that runs. */
-  readonly #running = new Map<string, Promise<unknown>>();
+  /**
+   * Reports of a proxy go one after the other: here is the one that runs, or whose answer came too
+   * late and is kept for when it comes again.
+   */
+  readonly #turns = new Map<string, Turn>();
   readonly #stop: () => void;
   #reports = 0;
   #unavailable = 0;
@@ -90,29 +93,45 @@ class Ledger implements QuotaLedger {
   readonly reportQuota = async (from: ProxyStart, report: QuotaReport): Promise<QuotaReply> => {
     this.#reports += 1;
     const { promise: late, resolve } = Promise.withResolvers<QuotaReply>();
-    const timer = this.#options.clock.after(ANSWER_MS, () =>
-      resolve(createUnavailable(report.sequence, "The ledger's store does not answer.")),
-    );
+    const timer = this.#options.clock.after(ANSWER_MS, () => {
+      const turn = this.#turns.get(from.proxyId);
+      if (turn !== undefined && isOf(turn, from, report)) turn.late = true;
+      resolve(createUnavailable(report.sequence, "The ledger's store does not answer."));
+    });
     const reply = await Promise.race([this.#applyInTurn(from, report), late]);
     timer.cancel();
     if (reply.unavailable !== "") this.#unavailable += 1;
     return reply;
   };
 
-  /** One that comes while another is under way, because that one's answer is late, is not done. */
+  /**
+   * One that comes again joins the one under way: a slow store must not do everything twice.
+   * Another one that comes while one is under way, because that one's answer is late, is not done.
+   */
   async #applyInTurn(from: ProxyStart, report: QuotaReport): Promise<QuotaReply> {
-    const { proxyId } = from;
-    if (this.#running.has(proxyId)) {
-      await this.#running.get(proxyId);
-      if (this.#running.has(proxyId)) {
+    const { proxyId, epoch } = from;
+    const before = this.#turns.get(proxyId);
+    if (before !== undefined && isOf(before, from, report)) return before.reply;
+    if (before?.running === true) {
+      await before.reply;
+      if (this.#turns.get(proxyId)?.running === true) {
         return createUnavailable(report.sequence, "A report of this proxy is under way.");
       }
     }
-    const applying = this.#apply(from, report);
-    this.#running.set(proxyId, applying);
-    const reply = await applying;
-    this.#running.delete(proxyId);
+    this.#forgetSome();
+    const reply = this.#apply(from, report);
+    const turn: Turn = { epoch, sequence: report.sequence, reply, running: true, late: false };
+    this.#turns.set(proxyId, turn);
+    const { unavailable } = await reply;
+    turn.running = false;
+    if (!turn.late || unavailable !== "") this.#turns.delete(proxyId);
     return reply;
+  }
+
+  /** Answers of proxies that have not come again. */
+  #forgetSome(): void {
+    if (this.#turns.size < TURNS_MAX) return;
+    for (const [proxyId, { running }] of this.#turns) if (!running) this.#turns.delete(proxyId);
   }
 
   async #apply(from: ProxyStart, report: QuotaReport): Promise<QuotaReply> {
@@ -189,7 +208,21 @@ class Ledger implements QuotaLedger {
   }
 }
 
+interface Turn {
+  readonly epoch: number;
+  readonly sequence: bigint;
+  readonly reply: Promise<QuotaReply>;
+  running: boolean;
+  /** True once the proxy was told that there is no answer. */
+  late: boolean;
+}
+
+function isOf(turn: Turn, from: ProxyStart, report: QuotaReport): boolean {
+  return turn.epoch === from.epoch && turn.sequence === report.sequence;
+}
+
 const ANSWER_MS = 1000;
+const TURNS_MAX = 1000;
 const EXPIRE_EVERY_MS = 3_600_000;
 const EXPIRED_A_TIME = 1000;
 /** As long as confessions are understood. */
