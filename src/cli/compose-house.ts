@@ -20,7 +20,9 @@ import { createAttemptEmbed } from "../routing/attempt-embed.ts";
 import { Breakers } from "../routing/breaker.ts";
 import { createCountTokens } from "../routing/count-tokens.ts";
 import { createSimUpstream } from "../sim/upstream.ts";
+import { METRICS_TYPE } from "../telemetry/metrics.ts";
 import type { Environment } from "./command.ts";
+import type { ProxyMetrics } from "./compose-metrics.ts";
 
 /** What the house stands on. */
 export interface Ground {
@@ -34,6 +36,9 @@ export interface Ground {
   /** What is wrong beside the snapshot's own faults, in sentences. */
   faults(): readonly string[];
   draining(): boolean;
+  readonly metrics: ProxyMetrics;
+  /** True to show metrics to anybody. */
+  readonly metricsOpen: boolean;
 }
 
 /** The house of a proxy, all rooms joined. */
@@ -77,7 +82,10 @@ export function composeHouse(ground: Ground): ComposedHouse {
     attemptChat: createAttemptChat(tools, upstreams),
     attemptEmbed: createAttemptEmbed(tools, upstreams),
     countTokens: createCountTokens(tools, upstreams),
-    note: ground.note,
+    note: (record) => {
+      ground.metrics.count(record);
+      return ground.note(record);
+    },
   };
   const faults = (): readonly string[] => [...holder.faults(), ...ground.faults()];
   const house: House = {
@@ -90,7 +98,12 @@ export function composeHouse(ground: Ground): ComposedHouse {
     findModel: directory.find,
     keyLimits: (principal) => readKeyLimits(policy.limitsOf(principal), ground.quota),
     readiness: () => judgeReadiness(holder.current.revision, ground.draining(), faults()),
-    refused: () => {},
+    refused: (reason) => ground.metrics.refused(reason),
+    metrics: {
+      open: ground.metricsOpen,
+      type: METRICS_TYPE,
+      read: () => ground.metrics.read(breakers, holder.current.revision),
+    },
     revision: () => holder.current.revision,
     openai: openaiChat,
     openaiEmbed,

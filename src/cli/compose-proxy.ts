@@ -11,10 +11,12 @@ import { createProxyLink, type ProxyLink } from "../link/proxy-end.ts";
 import { openSnapshotFile } from "../link/snapshot-file.ts";
 import type { Clock } from "../mesh/clock.ts";
 import { systemRandom } from "../mesh/random.ts";
+import type { SnapshotHolder } from "../mesh/snapshot-holder.ts";
 import type { Log } from "../telemetry/log.ts";
 import { type Address, formatAddress, reachableAddress } from "./address.ts";
 import type { Environment } from "./command.ts";
 import { composeHouse } from "./compose-house.ts";
+import { ProxyMetrics } from "./compose-metrics.ts";
 import { openQuota } from "./compose-quota.ts";
 import { version } from "./version.ts";
 
@@ -41,6 +43,8 @@ export interface ProxyPlan {
    */
   readonly adoptBeyond: number | undefined;
   readonly corsOrigins: readonly string[];
+  /** True to show metrics to anybody. */
+  readonly metricsOpen: boolean;
   readonly clock: Clock;
   readonly env: Environment;
   readonly log: Log;
@@ -67,6 +71,7 @@ export async function startProxy(plan: ProxyPlan): Promise<RunningProxy> {
   });
   await adoptSiblings(plan, journal);
   const quota = await openQuota({ dataDir, journal, clock, log });
+  const metrics = new ProxyMetrics(plan, journal, quota.room.counters);
   let draining = false;
   let link: ProxyLink | undefined;
   const { house, holder, upstream } = composeHouse({
@@ -77,16 +82,12 @@ export async function startProxy(plan: ProxyPlan): Promise<RunningProxy> {
     catalogue: createCatalogue(clock),
     note: journal.note,
     quota: quota.room,
+    metrics,
+    metricsOpen: plan.metricsOpen,
     faults: () => listJournalFaults(journal),
     draining: () => draining,
   });
-  const snapshotFile = await openSnapshotFile({
-    path: join(dataDir, "snapshot.sealed"),
-    token: plan.token,
-    holder,
-    clock,
-    log,
-  });
+  const snapshotFile = await openSealedSnapshot(plan, holder);
   // Admin requests go to the control process that this proxy gets its policy from.
   const controls = new Map(plan.control.map((each) => [formatControl(each), each]));
   const relay = createAdminRelay({ target: () => findRelayTarget(plan, controls, link), clock });
@@ -122,8 +123,14 @@ export async function startProxy(plan: ProxyPlan): Promise<RunningProxy> {
       await snapshotFile.close();
       await upstream.destroy();
       await journal.close();
+      metrics.close();
     },
   };
+}
+
+/** The policy that was served last, and from now on each that follows. */
+function openSealedSnapshot({ dataDir, token, clock, log }: ProxyPlan, holder: SnapshotHolder) {
+  return openSnapshotFile({ path: join(dataDir, "snapshot.sealed"), token, holder, clock, log });
 }
 
 function openDoors(plan: ProxyPlan, house: House, adminRelay: AdminRelay): Promise<Port> {

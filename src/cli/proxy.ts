@@ -8,6 +8,7 @@ import { type Address, addressSchema, formatAddress } from "./address.ts";
 import { certificateOptions, readCertificate, readPem } from "./certificate.ts";
 import type { Command } from "./command.ts";
 import { startProxy } from "./compose-proxy.ts";
+import { metricsOpenOption, metricsOpenSchema } from "./metrics-open.ts";
 import { type OptionSpecs, readOptions } from "./read-options.ts";
 import { begin } from "./start-fault.ts";
 import { onTermination } from "./termination.ts";
@@ -51,6 +52,7 @@ const options: OptionSpecs = {
     help: "origin whose scripts may call RPCs from a browser; may be given several times",
     multiple: true,
   },
+  "metrics-open": metricsOpenOption,
   "share-port": { value: undefined, help: "several proxies of this machine share the port" },
   "adopt-beyond": {
     value: "N",
@@ -73,6 +75,7 @@ const schema = z.object({
   "tls-key": z.string().optional(),
   "control-ca": z.string().optional(),
   "cors-origin": z.array(z.string()).default([]),
+  "metrics-open": metricsOpenSchema,
   "share-port": z.boolean().default(false),
   "adopt-beyond": z.coerce.number().int().min(0).optional(),
 });
@@ -101,6 +104,7 @@ export const command: Command = {
         proxyId: given["proxy-id"],
         adoptBeyond: given["adopt-beyond"],
         corsOrigins: given["cors-origin"],
+        metricsOpen: given["metrics-open"],
         clock: systemClock,
         env,
         log,

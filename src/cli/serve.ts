@@ -10,6 +10,7 @@ import { certificateOptions, readCertificate } from "./certificate.ts";
 import type { Command, Environment } from "./command.ts";
 import { databaseUrlOption, databaseUrlSchema } from "./database-url.ts";
 import { keepSecret } from "./kept-secret.ts";
+import { metricsOpenOption, metricsOpenSchema } from "./metrics-open.ts";
 import { type OptionSpecs, readOptions } from "./read-options.ts";
 import { retainDaysOption, retainDaysSchema } from "./retain-days.ts";
 import { begin } from "./start-fault.ts";
@@ -45,6 +46,7 @@ const options: OptionSpecs = {
     help: "credential of the link; default: a new one",
     env: "WEIR_LINK_TOKEN",
   },
+  "metrics-open": metricsOpenOption,
   ...certificateOptions,
 };
 
@@ -56,6 +58,7 @@ const schema = z.object({
   workers: z.coerce.number().int().min(1).max(256).default(1),
   "control-listen": addressSchema.optional(),
   "link-token": z.string().min(32, "write at least 32 characters").optional(),
+  "metrics-open": metricsOpenSchema,
   "tls-cert": z.string().optional(),
   "tls-key": z.string().optional(),
 });
@@ -195,6 +198,7 @@ function startProxy(
     ...["--data-dir", directory],
     ...["--proxy-id", `local-${index}`],
     ...(index === 0 ? ["--adopt-beyond", String(given.workers)] : []),
+    ...(given["metrics-open"] ? ["--metrics-open"] : []),
     ...(given["tls-cert"] === undefined ? [] : ["--tls-cert", given["tls-cert"]]),
     ...(given["tls-key"] === undefined ? [] : ["--tls-key", given["tls-key"]]),
   ];

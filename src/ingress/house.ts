@@ -26,6 +26,8 @@ export interface House {
   readiness(): Readiness;
   /** Told of each refusal that leaves no record, by reason; for metrics. */
   refused(reason: string): void;
+  /** What Prometheus reads; undefined where nothing is counted. */
+  readonly metrics?: MetricsPage;
   readonly openai: ChatDialect;
   readonly openaiEmbed: EmbedDialect;
   readonly anthropic: ChatDialect;
@@ -33,6 +35,14 @@ export interface House {
   readonly completions?: ChatClientSide;
   /** Revision of the policy that is served by now, for errors that happen before any decision. */
   revision?(): number;
+}
+
+/** What `/metrics` says. */
+export interface MetricsPage {
+  /** True to show it to anybody. */
+  readonly open: boolean;
+  readonly type: string;
+  read(): string;
 }
 
 /** What `/readyz` says. */

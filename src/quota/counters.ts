@@ -12,12 +12,16 @@ export interface QuotaCounters {
   overrunTokens: number;
   /** Crashed starts that were confessed. */
   confessed: number;
+  /** Leases of these of which something may be forfeited. */
+  forfeited: number;
   /** Reservations that nobody ended. */
   leaked: number;
   /** Attempts admitted although nobody could prove that anything was left. */
   unproven: number;
   /** Attempts whose output limit was lowered. */
   clamped: number;
+  /** Answers that ended early because no further piece was to be had. */
+  cut: number;
   /** Attempts that waited for the ledger. */
   waited: number;
   /** Times that an audit limit would have refused. */
@@ -41,9 +45,11 @@ export function createCounters(): QuotaCounters {
     overrunNanoUsd: 0,
     overrunTokens: 0,
     confessed: 0,
+    forfeited: 0,
     leaked: 0,
     unproven: 0,
     clamped: 0,
+    cut: 0,
     waited: 0,
     auditDenied: 0,
     denied: {},

@@ -188,6 +188,7 @@ export class Reporter {
       if (report.confessions.length > 0) {
         this.#confessed = true;
         counters.confessed += report.confessions.length;
+        for (const { leases } of report.confessions) counters.forfeited += leases.length;
         watermarks.forget(report.confessions.map(({ epoch }) => Number(epoch)));
       }
     } catch {

@@ -113,6 +113,11 @@ export class Breakers {
     this.#rules = rules;
   }
 
+  /** By the targets' ids: provider, slash, upstream model. */
+  all(): Iterable<readonly [string, Breaker]> {
+    return this.#byTarget;
+  }
+
   of(targetId: string): Breaker {
     let breaker = this.#byTarget.get(targetId);
     if (breaker === undefined) {

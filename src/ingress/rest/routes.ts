@@ -4,6 +4,7 @@ import { serveCount } from "./count-route.ts";
 import { serveEmbed } from "./embed-route.ts";
 import type { Exchange, RestRequest } from "./exchange.ts";
 import { serveKey } from "./key-route.ts";
+import { serveMetrics } from "./metrics-route.ts";
 import { serveModel, serveModels } from "./models-route.ts";
 import { serveHealth, serveReadiness } from "./probes.ts";
 
@@ -13,10 +14,10 @@ export interface Route {
   readonly path: string;
   readonly method: "GET" | "POST";
   /**
-   * Who may come: anybody, or only who shows a key. Checked by the door before the route sees
-   * anything.
+   * Who may come: anybody, or only who shows a key, which the door checks before the route sees
+   * anything; or whom the route itself lets in.
    */
-  readonly access: "open" | "key";
+  readonly access: "open" | "key" | "own";
   /** Whose error objects it answers with. */
   errors(request: RestRequest): "openai" | "anthropic";
   serve(exchange: Exchange): void | Promise<void>;
@@ -35,6 +36,7 @@ export const routes: readonly Route[] = [
   get("/auth/key", "key", openaiErrors, serveKey),
   get("/healthz", "open", openaiErrors, serveHealth),
   get("/readyz", "open", openaiErrors, serveReadiness),
+  get("/metrics", "own", openaiErrors, serveMetrics),
 ];
 
 /** A route that was found. */
