@@ -14,19 +14,21 @@ export function printOrdeal({ phases, audit, findings }: Ordeal): void {
 }
 
 function printPhases(phases: readonly Phase[]): void {
-  const head = ["phase", "proxies", "sent", "200", "429", "503", "left", "failed", "lost"];
+  const head = ["phase", "proxies", "sent", "200", "429", "503", "disk", "left", "failed", "lost"];
   const rows = phases.flatMap(({ name, steady, killed }) => [
     describe(name, "not killed", steady),
     ...(killed.sent === 0 ? [] : [describe(name, "killed", killed)]),
   ]);
   printTable([[...head, "at once", "late ms"], ...rows]);
+  print("disk: 503 too, since the proxy's disk held up for longer than a second;");
   print("left: the client went away as planned; failed: the upstream was ordered to fail;");
   print("lost: the proxy was killed or away; late: longest wait beyond the upstream's own time.");
 }
 
 function describe(name: string, which: string, tally: Tally): string[] {
-  const { sent, served, exhausted, unproven, left, failed, lost, openMax, lateMsMax } = tally;
-  const counts = [sent, served, exhausted, unproven, left, failed, lost, openMax];
+  const { sent, served, exhausted, unproven, stalled, left, failed, lost, openMax, lateMsMax } =
+    tally;
+  const counts = [sent, served, exhausted, unproven, stalled, left, failed, lost, openMax];
   return [name, which, ...counts.map(String), String(Math.round(lateMsMax))];
 }
 

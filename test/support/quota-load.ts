@@ -17,6 +17,9 @@ export interface LoadShape {
   readonly plain: number;
 }
 
+/** How long a client that was refused waits. */
+const BACK_OFF_MS = [300, 1_500] as const;
+
 /** A part of the load's time, and what came of the requests that began in it. */
 export class Phase {
   readonly name: string;
@@ -42,6 +45,8 @@ export class Tally {
   unproven = 0;
   /** The first of these, in its own words. */
   unprovenWords = "";
+  /** 503 because the proxy's disk held up for so long that it took it for full. */
+  stalled = 0;
   /** The client left, as was planned. */
   left = 0;
   /** The upstream failed, as was ordered. */
@@ -57,8 +62,8 @@ export class Tally {
 
   get sent(): number {
     const odd = [...this.odd.values()].reduce((sum, each) => sum + each, 0);
-    const { served, exhausted, unproven, left, failed, lost } = this;
-    return served + exhausted + unproven + left + failed + lost + odd;
+    const { served, exhausted, unproven, stalled, left, failed, lost } = this;
+    return served + exhausted + unproven + stalled + left + failed + lost + odd;
   }
 
   take(plan: Plan, { what: outcome, words }: Outcome, tookMs: number): void {
@@ -67,6 +72,7 @@ export class Tally {
     if (outcome === "left") this.left += 1;
     else if (outcome === "served") this.served += 1;
     else if (outcome === "exhausted") this.exhausted += 1;
+    else if (outcome === "stalled") this.stalled += 1;
     else if (outcome === "unproven") {
       this.unproven += 1;
       this.unprovenWords ||= words;
@@ -115,7 +121,7 @@ export class QuotaLoad {
       await delay(this.#between([0, 1_000]));
       while (performance.now() < endMs && !this.#stopped) {
         const good = await this.one();
-        if (!good) await delay(this.#between([100, 400]));
+        if (!good) await delay(this.#between(BACK_OFF_MS));
       }
     };
     this.#running = Promise.all(Array.from({ length: clients }, client));
@@ -226,7 +232,11 @@ function judge(status: number, text: string, stream: boolean): Outcome {
     if (status === 429) return { what: "exhausted", words };
     if (status === 503) return { what: "unproven", words };
   }
-  return { what: `${status} ${error?.code ?? error?.type ?? words}`, words };
+  // A machine that has much else to do; nothing is spent meanwhile.
+  if (error?.code === "quota_unavailable" && words.includes("disk")) {
+    return { what: "stalled", words };
+  }
+  return { what: `${status} ${error?.code ?? error?.type}: ${words}`, words };
 }
 
 interface ToldError {
