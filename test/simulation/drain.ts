@@ -30,7 +30,7 @@ export async function drain(world: World): Promise<DrainReport> {
     if (left === undefined) continue;
     buckets += 1;
     leastSpendable = Math.min(leastSpendable, 1 - left.unspendable);
-    forfeited += left.forfeited;
+    forfeited += Math.min(1, left.forfeited);
     if (left.unspendable > 1 - SPENDABLE_MIN) {
       world.fail(
         `liveness: ${bound.bucket} says that it is exhausted with ` +
@@ -136,8 +136,9 @@ async function spendAll(world: World, bound: BoundLimit): Promise<Left | undefin
 
 async function probe(world: World, bound: BoundLimit, amount: number): Promise<Outcome> {
   const { chance, time, observer } = world;
-  const life = chance.pick(world.proxies).life;
-  if (life === undefined) throw new Error("a proxy is down after everything has healed");
+  const up = world.proxies.filter((node) => !world.isStopping(node) && node.life !== undefined);
+  const { life } = chance.pick(up);
+  if (life === undefined) return "killed";
   let outcome: Outcome | undefined;
   const request = new SimulatedRequest({
     id: "probe",
