@@ -47,6 +47,11 @@ export interface StreamWriter {
    * is missing.
    */
   end(outcome: Outcome, passedThrough: boolean): string;
+  /**
+   * Frames that end a stream of passed-on frames that Weir itself has cut, as `outcome` says why;
+   * `frames` are the last that were passed on. Not there for what is never passed on.
+   */
+  cut?(outcome: Outcome, frames: Buffer): string;
   /** Frames that end a broken stream: an error event, and no terminal frame. */
   error(error: MeshError, requestId: string): string;
 }

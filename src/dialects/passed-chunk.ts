@@ -1,7 +1,13 @@
 import type { ChatChunk, ChatEvent, WireForm } from "../mesh/chunk.ts";
 
+/** Measures the frames of one stream. Stateful: it is given the stream's frames in order. */
+export interface FrameMeter {
+  /** A bound of the bytes that the model has produced in them. */
+  measureFrames(frames: Buffer): number;
+}
+
 /** Decodes the frames of one stream. Stateful: it is given the stream's frames in order. */
-export interface FrameDecoder {
+export interface FrameDecoder extends FrameMeter {
   decodeFrames(frames: Buffer): readonly ChatEvent[];
 }
 
@@ -20,6 +26,10 @@ export class PassedChunk implements ChatChunk {
     this.wire = wire;
     this.content = content;
     this.#decoder = decoder;
+  }
+
+  producedMost(): number {
+    return this.#decoder.measureFrames(this.wire.bytes);
   }
 
   events(): readonly ChatEvent[] {

@@ -47,6 +47,11 @@ export class TextTemplate {
   #escaped = false;
   #credit = CREDIT_FIRST;
 
+  /** How long the text of the frame that matched last is, as it stands there. */
+  get textLength(): number {
+    return this.#until - this.#from;
+  }
+
   /**
    * One past the frame at `at` when it is like the one that was learnt and has a text; below zero
    * when it is not, or may not be.

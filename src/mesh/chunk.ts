@@ -28,6 +28,11 @@ export interface ChatChunk {
   readonly content: boolean;
   /** The events in order, decoded once. Never `started`, never `finished`: those are the door's. */
   events(): readonly ChatEvent[];
+  /**
+   * A bound of the bytes that the model has produced in it, for chunks that are passed on: to be
+   * asked of each chunk of a stream in their order, or of none. Undefined where the events tell.
+   */
+  producedMost?(): number;
   /** The whole answer, when the upstream was not asked to stream; undefined in streams. */
   readonly answer: (() => CreateChatResponse) | undefined;
 }

@@ -52,6 +52,12 @@ export interface RateState {
   readonly resetMs: number;
 }
 
+/**
+ * As `Finish.raw`: Weir itself has ended the answer, with the reason `length`, because a budget had
+ * no more for it.
+ */
+export const QUOTA_FINISH = "weir_quota";
+
 /** What one attempt has taken. Exactly one of settle() and release() ends it. */
 export interface Reservation {
   /**
@@ -63,6 +69,14 @@ export interface Reservation {
   readonly clampedBy: string;
   /** Policies that nobody could prove to have anything left and that allow it. */
   readonly unprovenBy: readonly string[];
+  /**
+   * There where only the beginning of a long answer is taken yet. Takes more, so that so many
+   * output tokens, of all answers of the attempt together, may have been produced at most: to be
+   * called with each chunk before it goes on. At once, and cheap. False when no more is to be had:
+   * the answer must end here, and `clampedBy` names the policy. A promise when the ledger has to be
+   * asked first: call it again when that has resolved; it never rejects.
+   */
+  cover?(outputTokensMost: number): boolean | Promise<void>;
   /**
    * The attempt used this much, as the vendor counted or as far as can be told; undefined when
    * nobody counted: then all that was taken is spent.

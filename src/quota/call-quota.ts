@@ -11,8 +11,11 @@ import type { Gate } from "./gate.ts";
 import { Held } from "./held.ts";
 import type { Pot } from "./pot.ts";
 import type { Pots } from "./pots.ts";
+import { remainingOf } from "./quota-errors.ts";
 import { readRates } from "./rates.ts";
 import type { Refill } from "./refill.ts";
+import { showsAll } from "./shows-all.ts";
+import { isSliced, SLICE_TOKENS, SlicedReservation } from "./slices.ts";
 import { Ticket } from "./ticket.ts";
 
 /** What calls are accounted for with. */
@@ -46,7 +49,9 @@ export class CallTill implements CallQuota {
   reserve(leg: Leg, target: Target): Reservation | Promise<Reservation> {
     const { gate, refill } = this.#till;
     const ticket = this.#fill(leg, target);
-    return gate.admit(ticket) ? ticket : refill.wait(ticket);
+    if (gate.admit(ticket)) return this.#slice(ticket);
+    const waiting = refill.wait(ticket);
+    return ticket.sliced ? waiting.then(() => this.#slice(ticket)) : waiting;
   }
 
   end(): void {
@@ -55,6 +60,27 @@ export class CallTill implements CallQuota {
 
   rates(): RateStates | undefined {
     return readRates(this.#path, this.#provider, this.#till.desk.clock.now());
+  }
+
+  /** What it is to routing. One that had to be shortened has all that it may use already. */
+  #slice(ticket: Ticket): Reservation {
+    if (!ticket.sliced || ticket.clampedBy !== "") return ticket;
+    return new SlicedReservation(this.#till, ticket);
+  }
+
+  /** Whether only a slice of the answer is taken from budgets now. */
+  #maySlice(bound: AskBound, path: readonly Pot[], target: Target): boolean {
+    const ask = this.#ask;
+    if (bound.output <= SLICE_TOKENS || !("chat" in ask) || !ask.stream) return false;
+    if (!path.some(isSliced) || !showsAll(ask, bound.choices, target)) return false;
+    const nowMs = this.#till.desk.clock.now();
+    return path.every((pot) => {
+      const { limit } = pot.bound;
+      if (!limit.clamp || limit.audit || !isSliced(pot)) return true;
+      if (!limit.concernsProvider(target.provider.name)) return true;
+      // A shorter answer from the beginning is better than one that is cut.
+      return remainingOf(pot, nowMs) >= (boundAmount(limit, target, bound, bound.output) ?? 0);
+    });
   }
 
   #fill(leg: Leg, target: Target): Ticket {
@@ -67,6 +93,7 @@ export class CallTill implements CallQuota {
     const path = pots.along(leg.limits);
     this.#path = path;
     this.#provider = provider;
+    ticket.sliced = this.#maySlice(bound, path, target);
     let perCall = 0;
     let spends = false;
     for (const pot of path) {
@@ -83,7 +110,8 @@ export class CallTill implements CallQuota {
   }
 
   #add(ticket: Ticket, pot: Pot, bound: AskBound): void {
-    const amount = boundAmount(pot.bound.limit, ticket.purpose.target, bound, bound.output);
+    const output = ticket.sliced && isSliced(pot) ? SLICE_TOKENS : bound.output;
+    const amount = boundAmount(pot.bound.limit, ticket.purpose.target, bound, output);
     if (amount === undefined || amount === 0) return;
     ticket.pots.push(pot);
     ticket.amounts.push(amount);

@@ -7,8 +7,8 @@ import type { AskBound } from "./bound.ts";
 
 /**
  * What a limit counts of an answer that nobody has counted to its end, such as one that broke off:
- * never less than the vendor may bill for what was seen of it. An estimate takes so many bytes for a
- * token, and a tokenizer may make one of each; the prompt counts as its bound, unless the vendor
+ * never less than the vendor may bill for what was seen of it. An estimate takes so many bytes for
+ * a token, and a tokenizer may make one of each; the prompt counts as its bound, unless the vendor
  * has counted it. Undefined where nothing tells.
  */
 export function estimatedAmount(

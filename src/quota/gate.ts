@@ -100,7 +100,9 @@ export class Gate {
       return;
     }
     const refusal = createRefusal({ pot, needed: amount, verdict, clock: this.#desk.clock });
-    counters.denied[refusal.reason] = (counters.denied[refusal.reason] ?? 0) + 1;
+    if (ticket.purpose.further !== true) {
+      counters.denied[refusal.reason] = (counters.denied[refusal.reason] ?? 0) + 1;
+    }
     throw refusal;
   }
 }

@@ -19,6 +19,8 @@ export interface TicketFor {
   readonly bound: AskBound;
   /** Where requests and slots go, which the call keeps. */
   readonly held: Held;
+  /** True for a further piece of what another ticket began with. */
+  readonly further?: boolean;
 }
 
 /**
@@ -32,6 +34,8 @@ export class Ticket implements Reservation, OpenEntry {
   readonly accounts: Account[] = [];
   readonly marks: number[] = [];
   callFrom = 0;
+  /** True when budgets are asked for a slice of the answer only. */
+  sliced = false;
   outputTokensMax: number | undefined;
   clampedBy = "";
   unprovenBy: readonly string[] = NOBODY;
@@ -81,8 +85,24 @@ export class Ticket implements Reservation, OpenEntry {
     this.#end(undefined, undefined, true);
   }
 
+  /** What it takes of a bucket. */
+  amountOf(pot: Pot): number {
+    return this.amounts[this.pots.indexOf(pot)] ?? 0;
+  }
+
+  /** Ends it with what is spent of each bucket. */
+  settleParts(spent: ReadonlyMap<Pot, number>): void {
+    this.#finish(true, ({ pot }) => spent.get(pot) ?? 0);
+  }
+
   /** Without usage, everything is charged or nothing. */
   #end(usage: Usage | undefined, cost: Cost | undefined, charged: boolean): void {
+    this.#finish(charged, ({ pot }, reserved) =>
+      charged ? this.spend(pot, reserved, usage, cost) : 0,
+    );
+  }
+
+  #finish(charged: boolean, spentOf: (account: Account, reserved: number) => number): void {
     if (this.#ended) return;
     this.#ended = true;
     const desk = this.#desk;
@@ -96,19 +116,15 @@ export class Ticket implements Reservation, OpenEntry {
       const account = accounts[i];
       const reserved = amounts[i];
       if (account === undefined || reserved === undefined) continue;
-      const spent = charged ? this.#spent(account, reserved, usage, cost) : 0;
+      const spent = spentOf(account, reserved);
       settleLine(desk, { account, reserved, spent, mark: marks[i] ?? 0 }, nowMs);
     }
   }
 
-  #spent(
-    account: Account,
-    reserved: number,
-    usage: Usage | undefined,
-    cost: Cost | undefined,
-  ): number {
+  /** What is spent of a bucket where so much is reserved; all where nobody has counted. */
+  spend(pot: Pot, reserved: number, usage: Usage | undefined, cost: Cost | undefined): number {
     if (usage === undefined) return reserved;
-    const { limit } = account.pot.bound;
+    const { limit } = pot.bound;
     const { target, bound } = this.purpose;
     if (usage.estimated) {
       return Math.min(estimatedAmount(limit, target, bound, usage) ?? reserved, reserved);

@@ -1,8 +1,11 @@
-import type { Decision } from "../../gen/weir/v1/chat_pb.ts";
+import { type Decision, type Finish, FinishReason } from "../../gen/weir/v1/chat_pb.ts";
 import type { ChatAsk } from "../mesh/ask.ts";
 import type { Call } from "../mesh/call.ts";
+import { type ChatEvent, createEventChunk } from "../mesh/chunk.ts";
+import { MeshError } from "../mesh/errors.ts";
 import type { Grant, Leg } from "../mesh/grant.ts";
 import type { Outcome } from "../mesh/outcome.ts";
+import { QUOTA_FINISH } from "../mesh/quota.ts";
 import type { ChatSink } from "../mesh/sink.ts";
 import type { Target } from "../mesh/target.ts";
 import type { Upstream, UpstreamEnd } from "../mesh/upstream.ts";
@@ -11,6 +14,7 @@ import type { AttemptLog } from "./attempt-log.ts";
 import { type AttemptTools, runAttempts, type TryTarget } from "./attempts.ts";
 import { type CommitListener, CommitSink } from "./commit-sink.ts";
 import { createDecision } from "./decision.ts";
+import { OutputGuard } from "./output-guard.ts";
 import { estimateInput } from "./settle.ts";
 
 /** Tries the targets of a grant until one commits, and follows that one to its end. */
@@ -58,8 +62,12 @@ class TryChat implements TryTarget<UpstreamEnd, Outcome> {
     return this.#attempt.conclude(end);
   }
 
+  concludeShort(): Outcome | undefined {
+    return this.#attempt?.concludeShort();
+  }
+
   stop(): void {
-    this.#attempt?.clocks.stop();
+    this.#attempt?.stop();
   }
 }
 
@@ -70,6 +78,9 @@ class ChatAttempt implements CommitListener {
   readonly #parts: ChatParts;
   readonly #log: AttemptLog;
   readonly #decision: Decision;
+  readonly #guard: OutputGuard | undefined;
+  /** Why the attempt was ended from within. */
+  #short: MeshError | undefined;
 
   constructor(parts: ChatParts, leg: Leg, target: Target, log: AttemptLog) {
     const { grant, ask, call, sink, tools } = parts;
@@ -78,7 +89,10 @@ class ChatAttempt implements CommitListener {
     const limits = readClockLimits(leg.model.timeouts, ask.stream);
     this.clocks = new AttemptClocks(tools.clock, limits, log.cancellation);
     this.#decision = createDecision({ call, grant, leg, target, log });
-    this.commit = new CommitSink(sink, this.clocks, this);
+    const { slices } = log;
+    const guard = slices === undefined ? undefined : new OutputGuard(slices);
+    this.#guard = guard;
+    this.commit = new CommitSink({ sink, clocks: this.clocks, listener: this, guard });
   }
 
   get committed(): boolean {
@@ -95,14 +109,54 @@ class ChatAttempt implements CommitListener {
     sink.start(this.#decision);
   }
 
+  /** What has flowed stays an answer, as long as it got; where nothing has, it is a refusal. */
+  onShort(): void {
+    const { ask, call, sink } = this.#parts;
+    const policy = this.#log.slices?.clampedBy ?? "";
+    call.trail.clampedBy = policy;
+    this.#short = new MeshError(
+      "BUDGET_EXHAUSTED",
+      `The budget ${policy} does not have enough left for a longer answer. Whoever keeps the ` +
+        "budget can raise it.",
+      { metadata: { policy } },
+    );
+    const guard = this.#guard;
+    if (this.committed && guard !== undefined && !guard.passedOn) {
+      sink.chunk(createEventChunk(finishChoices(ask.bounds().choices, guard.finished), false));
+    }
+    this.#log.cancellation.cancel(this.#short);
+  }
+
+  /** The answer that was cut; undefined where something else has ended the attempt. */
+  concludeShort(): Outcome | undefined {
+    return this.#isShort && this.committed ? this.#conclude(SHORT_END) : undefined;
+  }
+
+  stop(): void {
+    this.clocks.stop();
+    this.commit.close();
+  }
+
+  /** Throws when not a word of it could be paid for. */
   conclude(end: UpstreamEnd): Outcome {
+    // It had come to its end when it was told to stop.
+    if (this.#short !== undefined && !this.committed) throw this.#short;
+    return this.#conclude(this.#isShort ? { ...end, finish: SHORT_FINISH } : end);
+  }
+
+  get #isShort(): boolean {
+    return this.#short !== undefined && this.#log.cancellation.cause === this.#short;
+  }
+
+  #conclude(end: UpstreamEnd): Outcome {
     this.commit.commit();
     const { ask, call, tools } = this.#parts;
     const { trail } = call;
     const decision = this.#decision;
     decision.upstreamId = end.upstreamId;
-    const usage = end.usage ?? this.#log.partial ?? estimateInput(ask.bytes);
-    const cost = this.#log.charge(usage);
+    const told = end.usage ?? this.#log.partial;
+    const usage = told ?? estimateInput(ask.bytes);
+    const cost = this.#log.charge(usage, told);
     trail.finish = end.finish;
     return {
       decision,
@@ -113,4 +167,34 @@ class ChatAttempt implements CommitListener {
       latencyMs: tools.clock.now() - call.startedMs,
     };
   }
+}
+
+const SHORT_FINISH: Finish = {
+  $typeName: "weir.v1.Finish",
+  reason: FinishReason.LENGTH,
+  raw: QUOTA_FINISH,
+  stopSequence: "",
+};
+
+/** The end of an answer that a budget had no more for. */
+const SHORT_END: UpstreamEnd = {
+  finish: SHORT_FINISH,
+  usage: undefined,
+  upstreamId: "",
+  modelVersion: "",
+};
+
+/** The ends of all answers that have not ended. */
+function finishChoices(choices: number, finished: ReadonlySet<number>): ChatEvent[] {
+  const events: ChatEvent[] = [];
+  for (let choiceIndex = 0; choiceIndex < choices; choiceIndex++) {
+    if (finished.has(choiceIndex)) continue;
+    const value = {
+      $typeName: "weir.v1.ChoiceFinished",
+      choiceIndex,
+      finish: SHORT_FINISH,
+    } as const;
+    events.push({ case: "choiceFinished", value });
+  }
+  return events;
 }

@@ -54,7 +54,7 @@ class TryEmbed implements TryTarget<UpstreamVectors, EmbedOutcome> {
     const { log } = this.#attempt;
     const decision = createDecision({ call, grant, ...this.#attempt });
     const usage = vectors.usage ?? estimateInput(ask.bytes);
-    const cost = log.charge(usage);
+    const cost = log.charge(usage, usage);
     log.record.committed = true;
     call.trail.decision = decision;
     return {

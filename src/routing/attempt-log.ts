@@ -61,10 +61,19 @@ export class AttemptLog implements Attempt {
     return this.#reservation?.outputTokensMax;
   }
 
-  /** The attempt used this much: books it, and gives back what it took beyond. Returns the cost. */
-  charge(usage: Usage): Cost {
+  /** What is taken piece by piece while the answer streams; undefined where all is taken. */
+  get slices(): Reservation | undefined {
+    return this.#reservation?.cover === undefined ? undefined : this.#reservation;
+  }
+
+  /**
+   * The attempt used this much: books it, and gives back what it took beyond. Returns the cost.
+   * `told` is what somebody has counted or estimated of the answer; undefined spends all that was
+   * taken.
+   */
+  charge(usage: Usage, told: Usage | undefined): Cost {
     const cost = settle(this.#call.trail, this.#target, usage);
-    this.#reservation?.settle(usage, cost);
+    this.#reservation?.settle(told, cost);
     this.#reservation = undefined;
     return cost;
   }
@@ -76,7 +85,7 @@ export class AttemptLog implements Attempt {
    */
   chargeFailure(): void {
     if (this.partial !== undefined) {
-      this.charge(this.partial);
+      this.charge(this.partial, this.partial);
       return;
     }
     const refused = this.record.httpStatus >= 300;

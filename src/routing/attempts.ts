@@ -38,6 +38,11 @@ export interface TryTarget<E, T> {
   begin(leg: Leg, target: Target, log: AttemptLog): Promise<E>;
   /** Makes the caller's answer of a good end. The attempt has failed when it throws. */
   conclude(end: E): T;
+  /**
+   * The caller's answer where the attempt was ended from within, so that its failure is none;
+   * undefined for any other failure.
+   */
+  concludeShort?(): T | undefined;
   /** The attempt is over, however it ended. */
   stop?(): void;
   /** Whether the caller has seen something, so that no other target may be tried. */
@@ -137,6 +142,12 @@ async function tryOnce<E, T>(
     log.finish(clock.now(), undefined);
     return { value };
   } catch (thrown) {
+    const short = tryTarget.concludeShort?.();
+    if (short !== undefined) {
+      breaker.succeed();
+      log.finish(clock.now(), undefined);
+      return { value: short };
+    }
     const error = asMeshError(log.cancellation.cause ?? thrown);
     noteHealth(breaker, error);
     log.finish(clock.now(), error);

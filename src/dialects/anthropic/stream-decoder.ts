@@ -1,10 +1,11 @@
 import type { Citation } from "../../../gen/weir/v1/chat_pb.ts";
 import type { ChatEvent } from "../../mesh/chunk.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../mesh/json.ts";
-import type { FrameDecoder } from "../passed-chunk.ts";
+import type { FrameDecoder, FrameMeter } from "../passed-chunk.ts";
 import { readFrames } from "../sse.ts";
 import type { PieceField } from "./delta-template.ts";
 import { mapFinish } from "./finish.ts";
+import { createProducedMeter } from "./produced.ts";
 import { encodeCallExtras, mapCitation } from "./read-content.ts";
 import { parseEvent } from "./stream-state.ts";
 
@@ -21,6 +22,7 @@ export class StreamDecoder implements FrameDecoder {
   content = false;
   #toolCalls = 0;
   #thoughts = 0;
+  #meter: FrameMeter | undefined;
   /**
    * Blocks that are open, by index: never more than one at a sound upstream, and dropped when they
    * end.
@@ -34,6 +36,12 @@ export class StreamDecoder implements FrameDecoder {
       this.decode(parseEvent(data), out);
     });
     return out;
+  }
+
+  /** Costs nothing until somebody asks. */
+  measureFrames(frames: Buffer): number {
+    this.#meter ??= createProducedMeter();
+    return this.#meter.measureFrames(frames);
   }
 
   /**

@@ -5,8 +5,10 @@ import type { MeshError } from "../../mesh/errors.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../mesh/json.ts";
 import type { Outcome } from "../../mesh/outcome.ts";
 import type { StreamWriter } from "../dialect.ts";
+import { readFrames } from "../sse.ts";
 import { writeError } from "./errors.ts";
 import { mapStopReason } from "./finish.ts";
+import { parseEvent } from "./stream-state.ts";
 import { writeUsage } from "./usage.ts";
 import { belongsTo, isWholeObject, WaitingEvents } from "./waiting-events.ts";
 import { writeForeignCitation, writeHead } from "./write-answer.ts";
@@ -61,6 +63,13 @@ class MessageWriter implements StreamWriter {
       usage: writeUsage(outcome.usage),
     });
     return text + MESSAGE_STOP;
+  }
+
+  cut(outcome: Outcome, frames: Buffer): string {
+    const index = findOpenBlock(frames);
+    // Whatever kind it is: it is only closed.
+    if (index !== undefined) this.#open = new OpenBlock("text", 0, index);
+    return this.end(outcome, false);
   }
 
   error(error: MeshError, requestId: string): string {
@@ -206,6 +215,16 @@ class MessageWriter implements StreamWriter {
     while (!this.#waiting.isEmpty) text += this.#resume() + this.#close();
     return text;
   }
+}
+
+/** The block that is open after some frames, as far as they tell. */
+function findOpenBlock(frames: Buffer): number | undefined {
+  let open: number | undefined;
+  readFrames(frames, (_name, data) => {
+    const { type, index } = parseEvent(data);
+    if (typeof index === "number") open = type === "content_block_stop" ? undefined : index;
+  });
+  return open;
 }
 
 type ValueOf<Case extends ChatEvent["case"]> = Extract<ChatEvent, { case: Case }>["value"];

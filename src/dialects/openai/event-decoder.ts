@@ -1,10 +1,11 @@
 import type { ChatEvent } from "../../mesh/chunk.ts";
 import { isJsonObject, type JsonObject } from "../../mesh/json.ts";
-import type { FrameDecoder } from "../passed-chunk.ts";
+import type { FrameDecoder, FrameMeter } from "../passed-chunk.ts";
 import { readFrames } from "../sse.ts";
 import { ChoiceDecoder } from "./choice-decoder.ts";
 import { createGarbled } from "./errors.ts";
 import { isJsonArray } from "./field.ts";
+import { createProducedMeter } from "./produced.ts";
 import { StreamFacts } from "./stream-facts.ts";
 
 /** As AnswerFold has it: more answers than this are a fault. */
@@ -15,6 +16,7 @@ const CHOICES_MAX = 1024;
  */
 export class EventDecoder implements FrameDecoder {
   readonly #choices: ChoiceDecoder[] = [];
+  #meter: FrameMeter | undefined;
   /** Length of all texts so far, for an estimate. */
   textCharacters = 0;
   /** Deltas with content so far. */
@@ -45,6 +47,12 @@ export class EventDecoder implements FrameDecoder {
       if (data !== "" && data !== "[DONE]") this.decode(facts.parse(data), events);
     });
     return events;
+  }
+
+  /** Costs nothing until somebody asks. */
+  measureFrames(frames: Buffer): number {
+    this.#meter ??= createProducedMeter();
+    return this.#meter.measureFrames(frames);
   }
 
   /** What `decode` does for a chunk whose only news is this text. */

@@ -15,8 +15,10 @@ import type { ChatAsk } from "../../mesh/ask.ts";
 import type { ChatEvent } from "../../mesh/chunk.ts";
 import type { MeshError } from "../../mesh/errors.ts";
 import { OWN_PART_DIALECT } from "../../mesh/explode.ts";
+import { isJsonObject, type JsonObject } from "../../mesh/json.ts";
 import type { Outcome } from "../../mesh/outcome.ts";
 import type { StreamWriter } from "../dialect.ts";
+import { readFrames } from "../sse.ts";
 import { toBase64, writeBlobUrl } from "./blob.ts";
 import { writeCitation } from "./citation.ts";
 import { writeError } from "./errors.ts";
@@ -31,6 +33,7 @@ const DONE = "data: [DONE]\n\n";
 /** Turns events into `chat.completion.chunk` frames. */
 export class ChunkWriter implements StreamWriter {
   readonly #model: string;
+  readonly #choices: () => number;
   readonly #withUsage: boolean;
   /** What follows the choices: OpenAI says `usage: null` in each chunk when usage was asked for. */
   readonly #tail: string;
@@ -47,6 +50,7 @@ export class ChunkWriter implements StreamWriter {
 
   constructor(ask: ChatAsk) {
     this.#model = ask.model;
+    this.#choices = () => ask.bounds().choices;
     this.#withUsage = asksUsage(ask.wire);
     this.#tail = this.#withUsage ? '}],"usage":null}\n\n' : "}]}\n\n";
     this.#quietTail = `,"logprobs":null,"finish_reason":null${this.#tail}`;
@@ -73,6 +77,23 @@ export class ChunkWriter implements StreamWriter {
       frames += `${this.#head}"choices":[],"usage":${usage}}\n\n`;
     }
     return frames + DONE;
+  }
+
+  cut(outcome: Outcome, frames: Buffer): string {
+    const { id, model, created } = readLastChunk(frames);
+    const { requestId, upstreamId } = outcome.decision;
+    this.#setHead(
+      typeof id === "string" ? id : upstreamId || `chatcmpl-${requestId}`,
+      typeof model === "string" ? model : this.#model,
+      typeof created === "number" ? created * 1000 : 0,
+      "",
+    );
+    let ends = "";
+    for (let index = 0; index < this.#choices(); index++) {
+      this.#opened[index] = true;
+      ends += this.#finish(index, outcome.finish);
+    }
+    return ends + this.end(outcome, false);
   }
 
   error(error: MeshError, requestId: string): string {
@@ -227,4 +248,18 @@ export class ChunkWriter implements StreamWriter {
     const image = JSON.stringify({ type: "image_url", image_url: { url } });
     return this.#delta(choiceIndex, `"images":[${image}]`);
   }
+}
+
+/** The last chunk of some frames; an empty one where none can be read. */
+function readLastChunk(frames: Buffer): JsonObject {
+  let last: JsonObject = {};
+  readFrames(frames, (_event, data) => {
+    try {
+      const chunk: unknown = JSON.parse(data);
+      if (isJsonObject(chunk)) last = chunk;
+    } catch {
+      // A comment of the vendor's, or the end.
+    }
+  });
+  return last;
 }

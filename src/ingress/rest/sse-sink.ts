@@ -5,6 +5,7 @@ import type { ChatChunk } from "../../mesh/chunk.ts";
 import type { Timer } from "../../mesh/clock.ts";
 import { asMeshError } from "../../mesh/errors.ts";
 import type { Outcome } from "../../mesh/outcome.ts";
+import { QUOTA_FINISH } from "../../mesh/quota.ts";
 import type { ChatSink } from "../../mesh/sink.ts";
 import type { Exchange } from "./exchange.ts";
 import { createHead } from "./response-head.ts";
@@ -23,7 +24,8 @@ export class SseSink implements ChatSink {
   readonly #passes: DialectName | undefined;
   #decision: Decision | undefined;
   #begun = false;
-  #passedThrough = false;
+  /** The frames that were passed on last; undefined when none were. */
+  #passed: Buffer | undefined;
   /** Whether anything was sent since the silence was last looked at. */
   #spoke = false;
   #silence: Timer | undefined;
@@ -52,7 +54,7 @@ export class SseSink implements ChatSink {
   chunk(chunk: ChatChunk, last?: boolean): boolean {
     const wire = chunk.wire;
     if (wire !== undefined && wire.dialect === this.#passes) {
-      this.#passedThrough = true;
+      this.#passed = wire.bytes;
       return this.#take(wire.bytes, last);
     }
     // In this order: writers are stateful, and what a chunk cannot be written as is still an HTTP
@@ -84,7 +86,7 @@ export class SseSink implements ChatSink {
   end(outcome: Outcome): void {
     this.#decision ??= outcome.decision;
     const opening = this.begun ? "" : this.#opening();
-    this.#finish(opening + this.#writer.end(outcome, this.#passedThrough));
+    this.#finish(opening + this.#ending(outcome));
   }
 
   /** Ends a broken stream with an error event. */
@@ -96,6 +98,13 @@ export class SseSink implements ChatSink {
   close(): void {
     this.#silence?.cancel();
     this.#exchange.response.removeListener("drain", this.#onDrain);
+  }
+
+  #ending(outcome: Outcome): string {
+    const passed = this.#passed;
+    const cut = passed !== undefined && outcome.finish.raw === QUOTA_FINISH;
+    if (cut && this.#writer.cut !== undefined) return this.#writer.cut(outcome, passed);
+    return this.#writer.end(outcome, passed !== undefined);
   }
 
   /** Sends the headers of a stream that goes on. */
