@@ -8,6 +8,8 @@ export const metricsOpenOption: OptionSpec = {
   env: "WEIR_METRICS_OPEN",
 };
 
-const words = z.enum(["true", "false"], "write true or false").transform((word) => word === "true");
+const words = z.enum(["true", "false"]).transform((word) => word === "true");
 
-export const metricsOpenSchema = z.union([z.boolean(), words]).default(false);
+export const metricsOpenSchema = z
+  .union([z.boolean(), words], "write true or false")
+  .default(false);
