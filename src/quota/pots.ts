@@ -72,7 +72,8 @@ export class Pots {
   }
 }
 
-const POTS_MAX = 1_000_000;
+/** A bucket takes more than a kilobyte here. */
+const POTS_MAX = 200_000;
 
 function crowded(): MeshError {
   return new MeshError(

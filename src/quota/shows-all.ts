@@ -37,7 +37,8 @@ function hides(body: JsonObject, choices: number): boolean {
   const { thinking, prediction, reasoning, reasoning_effort: effort } = body;
   const thinks = isJsonObject(thinking) ? thinking.type !== "disabled" : thinking != null;
   if (thinks || prediction != null || reasoning != null || effort != null) return true;
-  if (typeof body.best_of === "number" && body.best_of > 1) return true;
+  // Engines take a number in quotes, too.
+  if (Number(body.best_of ?? 1) > 1) return true;
   if (body.mcp_servers != null || body.web_search_options != null || body.plugins != null) {
     return true;
   }
