@@ -95,6 +95,7 @@ describe("the quota ledger of a control", () => {
         recalledQuota: (query) => store.recalledQuota(query),
         quotaSuspension: () => store.quotaSuspension(),
         resumeQuota: () => store.resumeQuota(),
+        releaseQuota: (input) => store.releaseQuota(input),
         expireQuota: over.expireQuota ?? ((order) => store.expireQuota(order)),
       },
       clock,

@@ -14,6 +14,7 @@ import {
   readRevision,
 } from "./policy-reads.ts";
 import { reportQuota } from "./quota-operation.ts";
+import { releaseQuota } from "./quota-release.ts";
 import { expireQuota, readQuotaStatus, readRecalled } from "./quota-status.ts";
 import { readSuspension, resumeQuota } from "./quota-suspension.ts";
 import type { SqlSession } from "./sql-session.ts";
@@ -33,6 +34,7 @@ export const operations = {
   prune: pruneRows,
   reportQuota,
   resumeQuota,
+  releaseQuota,
   expireQuota,
   raiseAlerts,
   claimDeliveries,
@@ -88,6 +90,7 @@ export const operationLanes: Readonly<Record<OperationName, Lane>> = {
   prune: "write",
   reportQuota: "write",
   resumeQuota: "write",
+  releaseQuota: "write",
   expireQuota: "write",
   raiseAlerts: "write",
   claimDeliveries: "write",

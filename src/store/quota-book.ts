@@ -8,9 +8,15 @@ import type { SqlSession } from "./sql-session.ts";
  * changed is marked and saved at the end.
  */
 export class QuotaBook {
+  readonly #proxyId: string;
   readonly #pages = new Map<string, Page>();
   readonly #leases = new Map<string, LeaseRow>();
   readonly #changed = new Set<BucketRow | WindowRow | LeaseRow>();
+
+  /** `proxyId` names the proxy whose report it is. */
+  constructor(proxyId: string) {
+    this.#proxyId = proxyId;
+  }
 
   /** Takes rows in. What is in the book already stays: it is newer than its table. */
   addBucket(row: BucketRow, current: TimeWindow | undefined): void {
@@ -26,7 +32,7 @@ export class QuotaBook {
   }
 
   addLease(row: LeaseRow): LeaseRow {
-    const key = `${row.epoch} ${row.startMs} ${row.bucket}`;
+    const key = nameLease(row);
     const known = this.#leases.get(key);
     if (known !== undefined) return known;
     this.#leases.set(key, row);
@@ -68,8 +74,14 @@ export class QuotaBook {
     return spent;
   }
 
-  lease(bucket: string, startMs: number, epoch: number): LeaseRow | undefined {
-    return this.#leases.get(`${epoch} ${startMs} ${bucket}`);
+  /** A lease of the proxy whose report it is, or of another. */
+  lease(
+    bucket: string,
+    startMs: number,
+    epoch: number,
+    proxyId = this.#proxyId,
+  ): LeaseRow | undefined {
+    return this.#leases.get(nameLease({ bucket, startMs, epoch, proxyId }));
   }
 
   leases(): LeaseRow[] {
@@ -97,6 +109,11 @@ export class QuotaBook {
   #listChanged<T extends BucketRow | WindowRow | LeaseRow>(rows: readonly T[]): T[] {
     return rows.filter((row) => this.#changed.has(row));
   }
+}
+
+/** Several proxies of a machine often begin in the same second: their epochs are the same. */
+function nameLease(key: Pick<LeaseRow, "bucket" | "startMs" | "epoch" | "proxyId">): string {
+  return `${key.epoch} ${key.startMs} ${key.proxyId} ${key.bucket}`;
 }
 
 interface Page {

@@ -8,7 +8,7 @@ import type {
   ReportedConfession,
   ReportedLease,
 } from "./quota-report.ts";
-import { WHOLE_RATE } from "./quota-report.ts";
+import { listPast, WHOLE_RATE } from "./quota-report.ts";
 import type { BucketRow, LeaseRow, WindowRow } from "./quota-rows.ts";
 
 /**
@@ -19,7 +19,10 @@ import type { BucketRow, LeaseRow, WindowRow } from "./quota-rows.ts";
 export function bookReport(book: QuotaBook, input: QuotaReportInput): string[] {
   const doubts: string[] = [];
   for (const confession of input.confessions) {
-    if (confession.epoch < input.epoch) doubts.push(...bookConfession(book, input, confession));
+    const { proxyId = input.proxyId, epoch } = confession;
+    // Nobody knows what an epoch has spent at most that is not over.
+    if (proxyId === input.proxyId && epoch >= input.epoch) continue;
+    doubts.push(...bookConfession(book, input, confession));
   }
   returnInstantOnes(book, input);
   for (const lease of input.leases) {
@@ -141,8 +144,9 @@ function bookLease(
 
 /** Requests under way ended with their process, and a rate is no money: both come back at once. */
 function returnInstantOnes(book: QuotaBook, input: QuotaReportInput): void {
+  const past = new Map(listPast(input).map(({ proxyId, before }) => [proxyId, before]));
   for (const lease of book.leases()) {
-    if (lease.epoch >= input.epoch || lease.closed) continue;
+    if (lease.epoch >= (past.get(lease.proxyId) ?? 0) || lease.closed) continue;
     const row = book.bucket(lease.bucket);
     if (row === undefined || row.kind === "budget") continue;
     // The share comes with no level: what was admitted since the last report is unknown.
@@ -157,7 +161,7 @@ function returnInstantOnes(book: QuotaBook, input: QuotaReportInput): void {
 function bookConfession(
   book: QuotaBook,
   input: QuotaReportInput,
-  { epoch, trusted, leases }: ReportedConfession,
+  { epoch, trusted, leases, proxyId = input.proxyId }: ReportedConfession,
 ): string[] {
   const doubts: string[] = [];
   const usedMax = new Map<string, number>();
@@ -166,7 +170,7 @@ function bookConfession(
     const row = book.bucket(bucket);
     if (row === undefined || row.kind !== "budget") continue;
     usedMax.set(`${startMs} ${bucket}`, named.usedMax);
-    if (book.lease(bucket, startMs, epoch) !== undefined) continue;
+    if (book.lease(bucket, startMs, epoch, proxyId) !== undefined) continue;
     if (startMs > 0 && startMs < input.atMs - FORGOTTEN_MS) continue;
     // Held by a lease that the ledger does not know: it counts as granted, and as spent.
     const endMs = findWindow(
@@ -174,11 +178,11 @@ function bookConfession(
       startMs,
     ).endMs;
     openWindow(book, bucket, startMs, endMs);
-    openLease(book, input, { bucket, startMs, epoch });
-    doubts.push(`${input.proxyId} held a lease of ${bucket} that the ledger does not know.`);
+    openLease(book, { proxyId, atMs: input.atMs }, { bucket, startMs, epoch });
+    doubts.push(`${proxyId} held a lease of ${bucket} that the ledger does not know.`);
   }
   for (const lease of book.leases()) {
-    if (lease.epoch !== epoch || lease.closed) continue;
+    if (lease.epoch !== epoch || lease.proxyId !== proxyId || lease.closed) continue;
     if (book.bucket(lease.bucket)?.kind !== "budget") continue;
     const named = usedMax.get(`${lease.startMs} ${lease.bucket}`) ?? 0;
     const held = trusted ? 0 : holdingOf(lease);

@@ -2,7 +2,7 @@ import { parseBucket } from "../mesh/limit.ts";
 import { findWindow, type TimeWindow } from "../mesh/window.ts";
 import { QuotaBook } from "./quota-book.ts";
 import type { QuotaReportInput, QuotaTerms, ReportedLease } from "./quota-report.ts";
-import { readForm } from "./quota-report.ts";
+import { listPast, readForm } from "./quota-report.ts";
 import type { LeaseRow } from "./quota-rows.ts";
 import {
   bucketColumns,
@@ -21,7 +21,7 @@ import { readInteger, readText } from "./sql-session.ts";
 /**
  * Locks every bucket that a report touches, in one order for all, and reads what is there. Only
  * behind the locks: what was read before them may have changed since. With `past` also what earlier
- * epochs of the proxy still hold.
+ * epochs of the proxy, and of those that it confesses for, still hold.
  */
 export async function openBook(
   session: SqlSession,
@@ -31,7 +31,7 @@ export async function openBook(
   const old = past ? await readPast(session, input) : [];
   const names = listBuckets(input, old);
   await lockBuckets(session, names);
-  const book = new QuotaBook();
+  const book = new QuotaBook(input.proxyId);
   const rows = await readBy(
     session,
     `SELECT ${bucketColumns} FROM quota_buckets`,
@@ -130,10 +130,15 @@ function listBuckets(input: QuotaReportInput, old: readonly LeaseRow[]): string[
  * What earlier epochs hold; of what they confess beyond, the confession itself names the leases.
  */
 async function readPast(session: SqlSession, input: QuotaReportInput): Promise<LeaseRow[]> {
-  const rows = await session.rows(
-    `SELECT ${leaseColumns} FROM quota_leases
-     WHERE proxy_id = $1 AND closed = 0 AND epoch < $2 AND granted > confirmed + returned`,
-    [input.proxyId, input.epoch],
+  const rows = await readByKeys(
+    listPast(input).map(({ proxyId, before }) => [proxyId, before]),
+    async (where, values) =>
+      session.rows(
+        `SELECT ${leaseColumns} FROM quota_leases
+         WHERE closed = 0 AND granted > confirmed + returned AND ${where}`,
+        values,
+      ),
+    ([proxyId, before]) => `proxy_id = ${proxyId} AND epoch < ${before}`,
   );
   return rows.map(readLeaseRow);
 }
@@ -141,19 +146,19 @@ async function readPast(session: SqlSession, input: QuotaReportInput): Promise<L
 function collectKeys(book: QuotaBook, input: QuotaReportInput, old: readonly LeaseRow[]) {
   const windows = new Map<string, readonly SqlValue[]>();
   const leases: (readonly SqlValue[])[] = [];
-  const add = (bucket: string, startMs: number, epoch: number) => {
+  const add = (bucket: string, startMs: number, epoch: number, proxyId = input.proxyId) => {
     windows.set(`${startMs} ${bucket}`, [bucket, startMs]);
-    leases.push([bucket, startMs, input.proxyId, epoch]);
+    leases.push([bucket, startMs, proxyId, epoch]);
   };
-  for (const { bucket, startMs, epoch } of old) add(bucket, startMs, epoch);
+  for (const { bucket, startMs, epoch, proxyId } of old) add(bucket, startMs, epoch, proxyId);
   for (const lease of input.leases) {
     const startMs = resolveStart(book, lease);
     if (startMs !== undefined) add(lease.bucket, startMs, input.epoch);
     const current = book.currentOf(lease.bucket)?.startMs;
     if (current !== undefined) windows.set(`${current} ${lease.bucket}`, [lease.bucket, current]);
   }
-  for (const { epoch, leases: named } of input.confessions) {
-    for (const { bucket, windowStartMs } of named) add(bucket, windowStartMs, epoch);
+  for (const { epoch, leases: named, proxyId } of input.confessions) {
+    for (const { bucket, windowStartMs } of named) add(bucket, windowStartMs, epoch, proxyId);
   }
   return { windows: [...windows.values()], leases };
 }

@@ -4,15 +4,17 @@ import { answerRate } from "./quota-answer-rate.ts";
 import { bookReport } from "./quota-booking.ts";
 import { assertWithinCeilings, findViolations } from "./quota-check.ts";
 import { nameLeases, openBook, resolveStart } from "./quota-locks.ts";
+import type { ProxyRow } from "./quota-proxies.ts";
+import { countProxies, endEpochs, lockProxies } from "./quota-proxies.ts";
 import type {
   QuotaGrant,
   QuotaReportInput,
   QuotaReportOutcome,
   ReportedLease,
 } from "./quota-report.ts";
+import { listPast } from "./quota-report.ts";
 import { readSuspension, suspend } from "./quota-suspension.ts";
 import type { SqlSession } from "./sql-session.ts";
-import { readInteger } from "./sql-session.ts";
 
 /**
  * Applies one report in one transaction: books it, grants what fits, and answers. A report that was
@@ -23,9 +25,11 @@ export async function reportQuota(
   session: SqlSession,
   given: QuotaReportInput,
 ): Promise<QuotaReportOutcome> {
-  const proxy = await lockProxy(session, given);
+  const proxy = await lockProxies(session, given);
   if (given.epoch < proxy.epoch) {
-    return { outcome: "refused", reason: `A later start of proxy ${given.proxyId} reports.` };
+    const { proxyId } = given;
+    const reason = `A later start of proxy ${proxyId} reports, or what it held was released.`;
+    return { outcome: "refused", reason };
   }
   const begins = given.epoch > proxy.epoch;
   const repeated = !begins && given.sequence <= proxy.lastSequence;
@@ -42,6 +46,9 @@ export async function reportQuota(
       "UPDATE quota_proxies SET epoch = $2, last_sequence = $3 WHERE proxy_id = $1",
       [input.proxyId, input.epoch, input.sequence],
     );
+    for (const past of listPast(input)) {
+      if (past.proxyId !== input.proxyId) await endEpochs(session, past);
+    }
   }
   const suspension = await readSuspension(session);
   const fresh = suspension === undefined && doubts.length > 0 ? doubts.join(" ") : undefined;
@@ -55,41 +62,6 @@ export async function reportQuota(
   await assertWithinCeilings(session, context.granted);
   const violations = await findViolations(session, book);
   return { outcome: "answered", grants, recalls: [...recalls], violations, suspended: fresh };
-}
-
-interface ProxyRow {
-  /** Now, by the clock that the ledger goes by. */
-  readonly seenMs: number;
-  readonly epoch: number;
-  readonly lastSequence: number;
-}
-
-/** Reports of one proxy go one after the other, whichever control they come through. */
-async function lockProxy(
-  session: SqlSession,
-  { proxyId, atMs, byStoreClock }: QuotaReportInput,
-): Promise<ProxyRow> {
-  const clock = byStoreClock === true ? session.clockSql : undefined;
-  const [row] = await session.rows(
-    `INSERT INTO quota_proxies (proxy_id, epoch, last_sequence, seen_ms)
-     VALUES ($1, 0, 0, ${clock ?? "$2"})
-     ON CONFLICT (proxy_id) DO UPDATE SET seen_ms = excluded.seen_ms
-     RETURNING epoch, last_sequence, seen_ms`,
-    clock === undefined ? [proxyId, atMs] : [proxyId],
-  );
-  if (row === undefined) throw new Error(`proxy ${proxyId} has no row`);
-  return {
-    seenMs: readInteger(row, "seen_ms"),
-    epoch: readInteger(row, "epoch"),
-    lastSequence: readInteger(row, "last_sequence"),
-  };
-}
-
-async function countProxies(session: SqlSession, atMs: number): Promise<number> {
-  const [row] = await session.rows("SELECT COUNT(*) AS n FROM quota_proxies WHERE seen_ms > $1", [
-    atMs - SEEN_MS,
-  ]);
-  return Math.max(1, row === undefined ? 1 : readInteger(row, "n"));
 }
 
 /** Each report is sent only behind the answer to the one before, which was committed. */
@@ -177,6 +149,3 @@ function describe(
 
 const settled: Decision = { remaining: 0, refusal: "none", recalled: false, retryAfterMs: 0 };
 const gone: Decision = { remaining: 0, refusal: "gone", recalled: true, retryAfterMs: 1000 };
-
-/** A proxy reports at least so often while it holds anything. */
-const SEEN_MS = 60_000;

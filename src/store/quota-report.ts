@@ -36,6 +36,8 @@ export interface ReportedLease {
 
 /** What an epoch that ended in a crash spent at most. */
 export interface ReportedConfession {
+  /** Whose epoch it was: the reporting proxy's own when absent. */
+  readonly proxyId?: string;
   readonly epoch: number;
   readonly trusted: boolean;
   readonly leases: readonly {
@@ -52,6 +54,25 @@ export interface QuotaTerms {
   readonly periodMs: number;
   readonly burst: number;
   readonly window: LimitWindow | undefined;
+}
+
+/** Starts of a proxy that are over. */
+export interface PastEpochs {
+  readonly proxyId: string;
+  /** Those before this one. */
+  readonly before: number;
+}
+
+/** The reporting proxy's own, and those of others that it confesses for. */
+export function listPast(
+  input: Pick<QuotaReportInput, "proxyId" | "epoch" | "confessions">,
+): readonly PastEpochs[] {
+  const past = new Map([[input.proxyId, input.epoch]]);
+  for (const { proxyId = input.proxyId, epoch } of input.confessions) {
+    if (proxyId === input.proxyId) continue;
+    past.set(proxyId, Math.max(past.get(proxyId) ?? 0, epoch + 1));
+  }
+  return [...past].map(([proxyId, before]) => ({ proxyId, before }));
 }
 
 export type QuotaReportOutcome =

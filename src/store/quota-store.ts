@@ -1,3 +1,4 @@
+import type { QuotaRelease, QuotaReleaseInput } from "./quota-release.ts";
 import type { QuotaReportInput, QuotaReportOutcome } from "./quota-report.ts";
 import type { QuotaBucketStatus, QuotaStatusQuery, RecalledBucket } from "./quota-status.ts";
 import type { QuotaSuspension } from "./quota-suspension.ts";
@@ -21,6 +22,12 @@ export interface QuotaStore {
   quotaSuspension(): Promise<QuotaSuspension | undefined>;
   /** Grants again after a suspension. Returns what it was. */
   resumeQuota(): Promise<QuotaSuspension | undefined>;
+  /**
+   * Closes what a proxy holds that will not come back: budgets are forfeited until their windows
+   * end, slots and rates come back. What this start of it reports later is refused. Returns
+   * undefined when no such proxy has ever reported.
+   */
+  releaseQuota(input: QuotaReleaseInput): Promise<QuotaRelease | undefined>;
   /**
    * Forgets windows that ended before a moment, with their leases; at most `limit` windows. Returns
    * how many there were.

@@ -15,6 +15,7 @@ import type { EncodedWrite } from "./commit-operation.ts";
 import { decodeRecord, encodeRecord, encodeScope } from "./ledger-codec.ts";
 import type { Migration } from "./migrations.ts";
 import type { SqlBackend } from "./operations.ts";
+import type { QuotaRelease, QuotaReleaseInput } from "./quota-release.ts";
 import type { QuotaReportInput, QuotaReportOutcome } from "./quota-report.ts";
 import type { QuotaBucketStatus, QuotaStatusQuery, RecalledBucket } from "./quota-status.ts";
 import type { QuotaSuspension } from "./quota-suspension.ts";
@@ -183,6 +184,10 @@ export class SqlStore implements Store {
 
   resumeQuota(): Promise<QuotaSuspension | undefined> {
     return this.#backend.run("resumeQuota", undefined);
+  }
+
+  releaseQuota(input: QuotaReleaseInput): Promise<QuotaRelease | undefined> {
+    return this.#backend.run("releaseQuota", input);
   }
 
   expireQuota(order: { readonly beforeMs: number; readonly limit: number }): Promise<number> {
