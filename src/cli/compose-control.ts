@@ -73,6 +73,7 @@ export async function startControl(plan: ControlPlan): Promise<RunningControl> {
     webhookSecret: deriveWebhookSecret(secretKey),
     registry,
     onFault: (text) => log.error({}, text),
+    onNotice: (text) => log.warn({}, text),
   });
   const { retainDays } = plan;
   const onFault = (text: string) => log.error({}, text);

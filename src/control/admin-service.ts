@@ -4,11 +4,13 @@ import type { ProxyRegistry } from "../mesh/hub.ts";
 import { createTimestamp } from "../mesh/record.ts";
 import type { WebhookSecret } from "./alert-message.ts";
 import { createAlertMethods } from "./alert-service.ts";
+import type { FaultListener } from "./connect-errors.ts";
 import type { Guard } from "./guard.ts";
 import { diffRevisions, listRevisions, rollbackTo } from "./history.ts";
 import { createKey, rotateKey } from "./key-service.ts";
 import { keyKind, modelKind, policyKind, providerKind, teamKind, userKind } from "./kinds.ts";
 import { refuseUnbuiltRpc } from "./not-yet.ts";
+import { releaseQuota } from "./quota-release.ts";
 import { getQuotaStatus } from "./quota-status.ts";
 import type { ResourceContext } from "./resources.ts";
 import { createStandardMethods } from "./standard-methods.ts";
@@ -17,6 +19,9 @@ import { createStandardMethods } from "./standard-methods.ts";
 export interface AdminContext extends ResourceContext {
   readonly registry: ProxyRegistry;
   readonly webhookSecret: WebhookSecret;
+  /** Told of what went wrong, and of what was done that no history shows; for the log. */
+  readonly onFault: FaultListener;
+  readonly onNotice: FaultListener;
 }
 
 /**
@@ -162,6 +167,7 @@ function createOtherMethods({ store, registry, ...rest }: AdminContext, { unary 
       const resumed = await store.resumeQuota();
       return { suspendedReason: resumed?.reason ?? "" };
     }),
+    releaseQuota: unary("ReleaseQuota", (by, r) => releaseQuota({ ...context, registry }, by, r)),
     listProxies: unary("ListProxies", async () => ({
       proxies: registry.list().map((proxy) => ({
         proxyId: proxy.proxyId,

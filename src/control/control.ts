@@ -40,11 +40,13 @@ export interface ControlOptions {
   readonly registry: ProxyRegistry;
   /** Told of faults that callers are not told of, for the log; secrets are never in it. */
   readonly onFault: (text: string) => void;
+  /** Told of what an administrator did that the history of changes does not show, for the log. */
+  readonly onNotice?: (text: string) => void;
 }
 
 /** Reads the whole policy into memory and begins to watch the store. Rejects with StoreError. */
 export async function createControl(options: ControlOptions): Promise<Control> {
-  const { store, clock, sealer, registry, webhookSecret, onFault } = options;
+  const { store, clock, sealer, registry, webhookSecret, onFault, onNotice = () => {} } = options;
   const keeper = await createWorldKeeper(store);
   const installationId = await store.installationId();
   const broadcast = createBroadcast();
@@ -83,7 +85,8 @@ export async function createControl(options: ControlOptions): Promise<Control> {
       onRecall: ledger.onRecall,
     },
     routes: (router) => {
-      const admin = { store, keeper, writer, sealer, clock, registry, webhookSecret };
+      const part = { store, keeper, writer, sealer, clock, registry, webhookSecret };
+      const admin = { ...part, onFault, onNotice };
       router.service(AdminService, createAdminService(admin, guard));
       router.service(UsageService, createUsageService({ store, keeper, broadcast }, guard));
     },

@@ -29,6 +29,7 @@ export const permissions: Readonly<Record<string, Permission>> = {
   ExplainRoute: "audit",
   GetQuotaStatus: "team",
   ResumeQuota: "platform",
+  ReleaseQuota: "platform",
   ListAlerts: "audit",
   TailAlerts: "audit",
   GetWebhookSecret: "platform",

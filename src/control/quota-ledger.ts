@@ -144,7 +144,9 @@ class Ledger implements QuotaLedger {
       });
       const outcome = await store.reportQuota(input);
       this.#tell("");
-      if (outcome.outcome === "refused") return createUnavailable(report.sequence, outcome.reason);
+      if (outcome.outcome === "refused") {
+        return createUnavailable(report.sequence, outcome.reason, true);
+      }
       this.#follow(from, outcome);
       return createReply(report.sequence, outcome.grants);
     } catch (error) {

@@ -27,7 +27,8 @@ export function readReport(
     sequence: readAmount(report.sequence),
     previousEpoch: readAmount(report.previousEpoch),
     leases: report.leases.map(readLease),
-    confessions: report.confessions.map(({ epoch, trusted, leases }) => ({
+    confessions: report.confessions.map(({ epoch, trusted, leases, proxyId }) => ({
+      proxyId: proxyId === "" ? from.proxyId : proxyId,
       epoch: readAmount(epoch),
       trusted,
       leases: leases.map(({ bucket, windowStartMs, usedMax }) => ({
@@ -46,6 +47,7 @@ export function createReply(sequence: bigint, grants: readonly QuotaGrant[]): Qu
     $typeName: "weir.link.v1.QuotaReply",
     sequence,
     unavailable: "",
+    superseded: false,
     leases: grants.map((grant) => ({
       $typeName: "weir.link.v1.LeaseGrant",
       bucket: grant.bucket,
@@ -65,9 +67,14 @@ export function createReply(sequence: bigint, grants: readonly QuotaGrant[]): Qu
   };
 }
 
-/** The answer that there is none: the proxy asks again. */
-export function createUnavailable(sequence: bigint, reason: string): QuotaReply {
-  return { $typeName: "weir.link.v1.QuotaReply", sequence, leases: [], unavailable: reason };
+/** The answer that there is none: the proxy asks again, unless this start of it is over. */
+export function createUnavailable(
+  sequence: bigint,
+  reason: string,
+  superseded = false,
+): QuotaReply {
+  const $typeName = "weir.link.v1.QuotaReply";
+  return { $typeName, sequence, leases: [], unavailable: reason, superseded };
 }
 
 const refusals: Readonly<Record<QuotaRefusal, LeaseGrant_Refusal>> = {

@@ -105,8 +105,8 @@ export interface Watermarks {
   raise(marks: readonly Watermark[]): void;
   /** What earlier epochs left, to be confessed. */
   readonly left: readonly LeftEpoch[];
-  /** The confession is safe: forgets these epochs. */
-  forget(epochs: readonly number[]): void;
+  /** The confession is safe: forgets these epochs, of this proxy or of another. */
+  forget(epochs: readonly number[], proxyId?: string): void;
   /** The epochs in which replies came; written once an epoch. 0 means none. */
   readonly previousEpoch: number;
   noteReplied(): void;
@@ -122,6 +122,8 @@ export interface Watermark {
 
 /** What an epoch that ended without a farewell may have spent. */
 export interface LeftEpoch {
+  /** A proxy of this machine that will not come back; absent for this one. */
+  readonly proxyId?: string;
   readonly epoch: number;
   /** False when the file is torn or the machine itself went down: pages may be lost. */
   readonly trusted: boolean;

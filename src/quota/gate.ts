@@ -10,6 +10,8 @@ import type { Ticket } from "./ticket.ts";
 export interface LedgerLine {
   /** True when the ledger can be asked, as far as is known. */
   reachable(nowMs: number): boolean;
+  /** Why what the leases hold is not this proxy's any more; undefined when all is well. */
+  readonly superseded?: string | undefined;
 }
 
 /** Decides whether a ticket is taken, waits for the ledger, or is refused. */
@@ -33,7 +35,8 @@ export class Gate {
   admit(ticket: Ticket, late?: (pot: Pot) => Verdict): boolean {
     for (;;) {
       const nowMs = this.#desk.clock.now();
-      const at = this.#admission.take(ticket, nowMs);
+      const closed = this.#line.superseded === undefined ? -1 : findUnforced(ticket);
+      const at = closed < 0 ? this.#admission.take(ticket, nowMs) : closed;
       if (at < 0) return true;
       const stuck = this.#findStuck(ticket, at, nowMs, late);
       if (stuck === undefined) return false;
@@ -45,6 +48,7 @@ export class Gate {
   judge(pot: Pot, amount: number, nowMs: number): Verdict | undefined {
     const { limit } = pot.bound;
     const { current } = pot;
+    if (this.#line.superseded !== undefined) return "superseded";
     if (current.rate !== undefined) {
       if (amount > limit.burst) return "too_large";
       if (current.rate.share >= WHOLE_SHARE) return "exhausted";
@@ -119,6 +123,11 @@ export function lackOf(pot: Pot, amount: number, nowMs: number): number {
   const { current } = pot;
   if (current.rate === undefined) return amount - current.available;
   return Math.ceil(amount * 1_000_000 - current.rate.levelAt(nowMs));
+}
+
+/** The first line that needs a proof; -1 when none does. */
+function findUnforced(ticket: Ticket): number {
+  return ticket.pots.findIndex((pot) => !isForced(ticket, pot));
 }
 
 function isForced(ticket: Ticket, pot: Pot): boolean {

@@ -16,6 +16,8 @@ export type Verdict =
   | "unavailable"
   /** The ledger waits for an operator. */
   | "suspended"
+  /** What this proxy held was taken from it. */
+  | "superseded"
   /** The limit is about to change here. */
   | "gone"
   /** Too many wait already. */
@@ -113,6 +115,11 @@ function sayUnproven({ pot, verdict }: Refused): string {
       return (
         `The ledger has stopped granting, because it may have lost commits; nothing proves that ` +
         `${policy} has anything left. An operator must look at \`weir quota\` and resume it.`
+      );
+    case "superseded":
+      return (
+        `What this proxy held of ${policy} was released, or a later start of it has taken over: it ` +
+        "admits nothing that is limited. Whoever runs Weir must start it again."
       );
     case "gone":
       return `${policy} is changing. Try again in a moment.`;

@@ -66,6 +66,8 @@ export interface QuotaRoomProxy extends Quota, QuotaLink {
    * known when the ledger does not answer soon.
    */
   inquire(limits: readonly BoundLimit[]): Promise<BucketState[]>;
+  /** What is wrong and what to do, in a sentence; undefined when all is well. */
+  fault(): string | undefined;
   /** How many sums do not come out; 0 when all is well. Costs a walk over all buckets. */
   invariant(): number;
   /**
@@ -161,6 +163,12 @@ class QuotaRoom implements QuotaRoomProxy, Desk {
     if (asked.size > 0) this.#reporter.schedule(this.#options.coalesceMs);
     await this.#inquiry.answered(pots.filter((pot) => pot.word === undefined || asked.has(pot)));
     return this.states(limits);
+  }
+
+  fault(): string | undefined {
+    const why = this.#reporter.superseded;
+    if (why === undefined) return undefined;
+    return `Nothing that is limited is admitted: ${why} Start this proxy again.`;
   }
 
   invariant(): number {

@@ -43,6 +43,7 @@ export function reportPot(pot: Pot, nowMs: number): SentLease[] {
 export function confess(left: LeftEpoch): QuotaConfession {
   return {
     $typeName: "weir.link.v1.QuotaConfession",
+    proxyId: left.proxyId ?? "",
     epoch: BigInt(left.epoch),
     trusted: left.trusted,
     leases: left.marks.map(({ bucket, windowStartMs, usedMax }) => ({

@@ -41,6 +41,7 @@ export class Reporter {
   #resend: Timer | undefined;
   #silentUntilMs = Number.NEGATIVE_INFINITY;
   #replied = false;
+  #superseded: string | undefined;
   #confessed = false;
 
   constructor(tools: ReporterTools) {
@@ -52,7 +53,16 @@ export class Reporter {
     return this.#queue.length === 0 && this.#flight === undefined;
   }
 
+  /**
+   * Why the ledger takes no report of this start any more; undefined while it does. What the leases
+   * hold belongs to others then, and no later answer gives it back.
+   */
+  get superseded(): string | undefined {
+    return this.#superseded;
+  }
+
   reachable(nowMs: number): boolean {
+    if (this.#superseded !== undefined) return false;
     return this.#send !== undefined && nowMs >= this.#silentUntilMs;
   }
 
@@ -99,6 +109,12 @@ export class Reporter {
     const flight = this.#flight;
     if (flight === undefined || reply.sequence !== flight.report.sequence) return;
     if (reply.unavailable !== "") {
+      if (reply.superseded) {
+        this.#superseded = reply.unavailable;
+        this.#resend?.cancel();
+        this.#tools.lost(reply.unavailable);
+        return;
+      }
       this.#silentUntilMs = this.#tools.clock.now() + SILENT_MS;
       this.#transmitIn(flight, SILENT_MS);
       this.#tools.lost(reply.unavailable);
@@ -164,7 +180,7 @@ export class Reporter {
   }
 
   #transmit(flight: Flight): void {
-    if (this.#send === undefined) return;
+    if (this.#send === undefined || this.#superseded !== undefined) return;
     this.#sentAtMs = this.#tools.clock.now();
     this.#tools.counters.reports += 1;
     this.#transmitIn(flight, RESEND_MS);
@@ -189,7 +205,9 @@ export class Reporter {
         this.#confessed = true;
         counters.confessed += report.confessions.length;
         for (const { leases } of report.confessions) counters.forfeited += leases.length;
-        watermarks.forget(report.confessions.map(({ epoch }) => Number(epoch)));
+        for (const { epoch, proxyId } of report.confessions) {
+          watermarks.forget([Number(epoch)], proxyId === "" ? undefined : proxyId);
+        }
       }
     } catch {
       // A disk that fails is told by the next reservation; confessing twice does no harm.

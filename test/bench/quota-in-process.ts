@@ -86,7 +86,8 @@ function connectLedger(quota: QuotaRoomProxy): void {
         (lease.bucket.includes(":rate|") ? 1_000_000n : PLENTY),
       levelGranted: lease.levelReturned + PLENTY * 1_000n,
     }));
-    const reply = { $typeName: "weir.link.v1.QuotaReply", leases, unavailable: "" } as const;
+    const $typeName = "weir.link.v1.QuotaReply";
+    const reply = { $typeName, leases, unavailable: "", superseded: false } as const;
     queueMicrotask(() => quota.reply({ ...reply, sequence: report.sequence }));
   });
 }

@@ -47,7 +47,8 @@ export class LedgerFixture {
 
   answer(proxyId: string, epoch: number, report: QuotaReport): QuotaReply {
     const proxy = this.#proxyOf(proxyId);
-    if (epoch < proxy.epoch) return createReply(report, "a later start of this proxy reports");
+    if (epoch < proxy.epoch)
+      return createReply(report, "a later start of this proxy reports", true);
     if (epoch > proxy.epoch) {
       this.#startEpoch(proxy, epoch);
       this.#confess(proxy, report);
@@ -267,9 +268,9 @@ function createLease(bucket: string, pot: PotRow, row: WindowRow): LeaseRow {
   return { bucket, pot, row, ...totals };
 }
 
-function createReply(report: QuotaReport, unavailable: string): QuotaReply {
+function createReply(report: QuotaReport, unavailable: string, superseded = false): QuotaReply {
   const { sequence } = report;
-  return { $typeName: "weir.link.v1.QuotaReply", sequence, leases: [], unavailable };
+  return { $typeName: "weir.link.v1.QuotaReply", sequence, leases: [], unavailable, superseded };
 }
 
 /** A grant of nothing. */
