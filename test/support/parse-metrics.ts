@@ -6,7 +6,7 @@ export interface Series {
   readonly value: number;
 }
 
-const SAMPLE = /^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? ([^ ]+)$/;
+const SAMPLE = /^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? ([^ ]+)$/s;
 const LABEL = /([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\[\\"n])*)"(,|$)/y;
 
 /** Reads Prometheus' text format as its parser does. Throws for whatever that would refuse. */
@@ -52,13 +52,14 @@ function parseLabels(text: string): Record<string, string> {
   while (LABEL.lastIndex < text.length) {
     const [whole, name = "", value = ""] = LABEL.exec(text) ?? [];
     if (whole === undefined) throw new Error(`These are no labels: ${text}`);
-    labels[name] = value.replace(/\\(.)/g, (_, letter) => (letter === "n" ? "\n" : letter));
+    labels[name] = value.replace(/\\(["\\n])/g, (_, letter) => (letter === "n" ? "\n" : letter));
   }
   return labels;
 }
 
 function parseValue(text: string): number {
   if (text === "+Inf") return Number.POSITIVE_INFINITY;
+  if (text === "-Inf") return Number.NEGATIVE_INFINITY;
   const value = Number(text);
   if (Number.isNaN(value) && text !== "NaN") throw new Error(`${text} is no number.`);
   return value;
