@@ -9,6 +9,7 @@ import type { Cost } from "../../../../gen/weir/v1/usage_pb.ts";
 import type { Call } from "../../../mesh/call.ts";
 import type { Timer } from "../../../mesh/clock.ts";
 import { asMeshError, MeshError } from "../../../mesh/errors.ts";
+import type { Place } from "../../../mesh/roster.ts";
 import { openCall } from "../../open-call.ts";
 import { readCredential } from "../../rest/arrival.ts";
 import { addAnswerFields } from "../answer-headers.ts";
@@ -35,8 +36,8 @@ export interface ExchangeDoor {
 
 /** Keeps an eye on the requests that are not whole yet, so that one that never ends is noticed. */
 export interface ReaderSet {
-  add(exchange: GrpcExchange): void;
-  delete(exchange: GrpcExchange): void;
+  add(exchange: GrpcExchange): Place<GrpcExchange>;
+  leave(place: Place<GrpcExchange>): void;
 }
 
 /**
@@ -54,6 +55,7 @@ export class GrpcExchange {
   readonly #encoding: string | undefined;
   #stream: ServerHttp2Stream | undefined;
   #reader: MessageReader | undefined = new MessageReader();
+  #place: Place<GrpcExchange> | undefined;
   #trailers: OutgoingHttpHeaders = OK_TRAILERS;
   /** NaN when the field is malformed. */
   readonly #timeoutMs: number | undefined;
@@ -107,7 +109,7 @@ export class GrpcExchange {
     const stream = this.#stream;
     if (stream === undefined) return;
     stream[exchangeOf] = this;
-    this.#door.readers.add(this);
+    this.#place = this.#door.readers.add(this);
     // What follows a refusal is read and thrown away. Closing the stream at once would be cheaper,
     // but nghttp2 drops a header that has not left yet when a reset follows it, and the caller
     // would never learn why.
@@ -303,7 +305,9 @@ export class GrpcExchange {
 
   #stopReading(): void {
     this.#reader = undefined;
-    this.#door.readers.delete(this);
+    if (this.#place === undefined) return;
+    this.#door.readers.leave(this.#place);
+    this.#place = undefined;
   }
 
   /** The journey hears of it and ends the call; before the journey the call ends here. */

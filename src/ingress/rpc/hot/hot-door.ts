@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { Timer } from "../../../mesh/clock.ts";
+import { type Place, Roster } from "../../../mesh/roster.ts";
 import { READ_TIMEOUT_MS } from "../limits.ts";
 import type { RpcHouse } from "../rpc-house.ts";
 import { createCreateChatMethod } from "./create-chat.ts";
@@ -58,19 +59,19 @@ const BINARY_GRPC = /^application\/grpc(\+proto)?(;.*)?$/i;
 class ReaderWatch {
   readonly #house: RpcHouse;
   /** Bounded by the streams that the port lets in. */
-  readonly #reading = new Set<GrpcExchange>();
+  readonly #reading = new Roster<GrpcExchange>();
   #sweep: Timer | undefined;
 
   constructor(house: RpcHouse) {
     this.#house = house;
   }
 
-  add(exchange: GrpcExchange): void {
-    this.#reading.add(exchange);
+  add(exchange: GrpcExchange): Place<GrpcExchange> {
+    return this.#reading.add(exchange);
   }
 
-  delete(exchange: GrpcExchange): void {
-    this.#reading.delete(exchange);
+  leave(place: Place<GrpcExchange>): void {
+    this.#reading.leave(place);
   }
 
   start(): void {
