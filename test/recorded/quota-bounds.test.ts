@@ -8,7 +8,9 @@ import type { ChatAsk } from "../../src/mesh/ask.ts";
 import { MeshError } from "../../src/mesh/errors.ts";
 import { isJsonObject, type JsonObject } from "../../src/mesh/json.ts";
 import type { Target } from "../../src/mesh/target.ts";
-import { sumInputTokens } from "../../src/mesh/usage.ts";
+import { sumInputTokens, sumOutputTokens } from "../../src/mesh/usage.ts";
+import { boundAsk } from "../../src/quota/bound.ts";
+import { showsAll } from "../../src/quota/shows-all.ts";
 import * as anthropic from "./anthropic-exchanges.ts";
 import * as openai from "./openai-exchanges.ts";
 
@@ -20,14 +22,34 @@ interface Recorded {
   readonly target: Target;
 }
 
+/** A vendor that is given several models may answer with any of them. */
+function nameModel(target: Target, { model, models }: JsonObject): Target {
+  return { ...target, upstreamModel: `${model} ${JSON.stringify(models ?? [])}` };
+}
+
 const answers: Recorded[] = [
   ...openai.answers.map((each) => ({
     ...each,
     name: openai.label(each)[0],
     dialect: openaiChat,
-    target: openai.targetOf(each),
+    target: nameModel(openai.targetOf(each), each.req),
   })),
   ...anthropic.answers.map((each) => ({
+    ...each,
+    name: anthropic.label(each)[0],
+    dialect: anthropicChat,
+    target: anthropic.targetOf(each),
+  })),
+];
+
+const streams: Recorded[] = [
+  ...openai.streams.map((each) => ({
+    ...each,
+    name: openai.label(each)[0],
+    dialect: openaiChat,
+    target: nameModel(openai.targetOf(each), each.req),
+  })),
+  ...anthropic.streams.map((each) => ({
     ...each,
     name: anthropic.label(each)[0],
     dialect: anthropicChat,
@@ -56,13 +78,6 @@ function isOwnTool(tool: unknown): boolean {
   return tool.type === undefined || tool.type === "function" || tool.type === "custom";
 }
 
-/** What vendors lay before a prompt: the fixed part of any, for tools, and what Grok is told. */
-function countOverhead({ req }: Recorded): number {
-  const { model, models, tools } = req;
-  if (/grok/.test(`${model} ${JSON.stringify(models ?? "")}`)) return 1_024;
-  return tools == null ? 64 : 1_500;
-}
-
 describe.skipIf(openai.absent || anthropic.absent)(
   "recorded exchanges (skipped where ../shared/fixtures/recorded is absent)",
   () => {
@@ -71,16 +86,44 @@ describe.skipIf(openai.absent || anthropic.absent)(
       const wrong: unknown[] = [];
       for (const recorded of answers) {
         const ask = readAsk(recorded);
-        const { images, audioBytes, files, encodedBytes } = ask.bounds();
+        const bounds = ask.bounds();
+        const { images, audioBytes, files } = bounds;
         const usage = readUsage(recorded);
         if (usage === undefined || images + audioBytes + files > 0 || runsTools(recorded)) continue;
         compared += 1;
-        const most = ask.bytes - encodedBytes + countOverhead(recorded);
+        const most = boundAsk(ask, bounds, recorded.target, undefined).input;
         const tokens = sumInputTokens(usage);
         if (tokens > most) wrong.push([recorded.name, tokens, most]);
       }
       expect(wrong).toEqual([]);
       expect(compared).toBeGreaterThan(200);
+    });
+
+    it("never counted more output than could be seen, where all is seen that is billed", () => {
+      let compared = 0;
+      const wrong: unknown[] = [];
+      for (const { name, dialect, req, res, target } of streams) {
+        const ask = dialect.client.readAsk(req, 1);
+        if (!showsAll(ask, ask.bounds().choices, target)) continue;
+        const reader = dialect.vendor.createStreamReader(ask);
+        let most = 64;
+        let usage: Usage | undefined;
+        try {
+          const chunk = reader.read(Buffer.from(res));
+          most += chunk?.producedMost?.() ?? 0;
+          usage = reader.end().usage;
+        } catch (error) {
+          // A stream that broke has counted nothing.
+          if (error instanceof MeshError) continue;
+          throw error;
+        }
+        if (usage === undefined) continue;
+        compared += 1;
+        const tokens = sumOutputTokens(usage);
+        if (tokens > most) wrong.push([name, tokens, most]);
+      }
+      expect(wrong).toEqual([]);
+      expect(compared).toBeGreaterThan(20);
     });
 
     it("had the limits that their bounds say", () => {

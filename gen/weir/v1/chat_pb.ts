@@ -1568,7 +1568,8 @@ export type Finish = Message$1<"weir.v1.Finish"> & {
   reason: FinishReason;
 
   /**
-   * The vendor's word. Empty means that it gave none.
+   * The vendor's word. Empty means that it gave none; `weir_quota`, with the reason LENGTH, that
+   * Weir has ended the answer because a budget had no more for it.
    *
    * @generated from field: string raw = 2;
    */
