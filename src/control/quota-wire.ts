@@ -60,6 +60,7 @@ export function createReply(sequence: bigint, grants: readonly QuotaGrant[]): Qu
       levelReturned: BigInt(grant.levelReturned),
       ceiling: BigInt(grant.ceiling),
       remaining: BigInt(grant.remaining),
+      spent: BigInt(grant.spent),
       refusal: refusals[grant.refusal],
       recalled: grant.recalled,
       retryAfterMs: BigInt(Math.ceil(grant.retryAfterMs)),

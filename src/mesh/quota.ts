@@ -137,7 +137,10 @@ export interface BucketState {
   readonly known: boolean;
   /** As the ledger last said. */
   readonly ceiling: number;
-  /** What is left as far as this proxy knows: its own lease, and the ledger's last word. */
+  /**
+   * What is left as far as this proxy knows: of a budget, what the ledger last said that nobody has
+   * spent, without what is under way here; else what it holds itself, and what nobody holds.
+   */
   readonly remaining: number;
   /** When the window ends, in milliseconds from now; undefined for never. */
   readonly resetsInMs: number | undefined;

@@ -88,6 +88,7 @@ function hearWord(pot: Pot, grant: LeaseGrant, endsAtMs: number, heard: Heard): 
   pot.word = {
     ceiling: Number(grant.ceiling),
     remaining: Number(grant.remaining),
+    spent: Number(grant.spent),
     retryAtMs: retryMs > 0 ? nowMs + retryMs : undefined,
     windowEndsAtMs: endsAtMs === Number.POSITIVE_INFINITY ? undefined : endsAtMs,
   };

@@ -90,6 +90,8 @@ export interface LedgerWord {
   readonly ceiling: number;
   /** What nobody holds. */
   readonly remaining: number;
+  /** What is spent or lost, whoever did it. */
+  readonly spent: number;
   /** On Clock.now(): when something may be there again; undefined when nobody knows. */
   readonly retryAtMs: number | undefined;
   /** On Clock.now(): when the window ends; undefined for never. */

@@ -76,6 +76,18 @@ export function remainingOf(pot: Pot, nowMs: number): number {
   return Math.floor(Math.max(0, current.rate.levelAt(nowMs)) / MICRO) + free;
 }
 
+/**
+ * What is not spent, as callers are told of it who do not ask for anything: what other proxies hold
+ * counts as left, for they may hold it for long and use little of it.
+ */
+export function unspentOf(pot: Pot, nowMs: number): number {
+  const { current, word } = pot;
+  const { kind } = pot.bound.limit;
+  if (kind !== "budget" || word === undefined) return remainingOf(pot, nowMs);
+  const unbooked = current.confirmed - current.echoedConfirmed;
+  return limitOf(pot) - word.spent - unbooked - current.outstanding;
+}
+
 /** The ceiling of a window, or what a rate admits in each period. */
 export function limitOf(pot: Pot): number {
   const { limit } = pot.bound;

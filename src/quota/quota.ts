@@ -20,7 +20,7 @@ import { Inquiry } from "./inquiry.ts";
 import { OpenList } from "./open-list.ts";
 import type { Pot } from "./pot.ts";
 import { Pots } from "./pots.ts";
-import { limitOf, remainingOf, resetsIn } from "./quota-errors.ts";
+import { limitOf, resetsIn, unspentOf } from "./quota-errors.ts";
 import { Refill } from "./refill.ts";
 import { type Answered, Reporter } from "./reporter.ts";
 
@@ -147,7 +147,7 @@ class QuotaRoom implements QuotaRoomProxy, Desk {
         bound: pot.bound,
         known: heard,
         ceiling,
-        remaining: heard ? Math.max(0, remainingOf(pot, nowMs)) : ceiling,
+        remaining: heard ? Math.max(0, unspentOf(pot, nowMs)) : ceiling,
         resetsInMs: resetsIn(pot, nowMs),
       };
     });

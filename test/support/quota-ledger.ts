@@ -149,6 +149,7 @@ export class LedgerFixture {
     // Of a rate, in whole units.
     const remaining = pot.rate === undefined ? left : Math.floor(row.level / 1_000_000);
     grant.remaining = BigInt(Math.max(0, remaining));
+    grant.spent = BigInt(row.spent + row.forfeited);
     return grant;
   }
 
@@ -290,5 +291,6 @@ export function createTestGrant({ bucket, windowStartMs }: LeaseReport): LeaseGr
     confirmed: 0n,
     returned: 0n,
     levelReturned: 0n,
+    spent: 0n,
   };
 }
