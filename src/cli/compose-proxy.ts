@@ -1,12 +1,12 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { createCatalogue } from "../catalogue/catalogue.ts";
 import { createDoors } from "../ingress/doors.ts";
 import type { House } from "../ingress/house.ts";
 import { openPort, type Port, type PortCertificate } from "../ingress/port.ts";
 import { createRestDoor } from "../ingress/rest/door.ts";
 import { type AdminRelay, createAdminRelay, type RelayTarget } from "../ingress/rpc/admin-relay.ts";
-import { type Journal, openJournal } from "../link/journal.ts";
+import { openJournal } from "../link/journal.ts";
 import { createProxyLink, type ProxyLink } from "../link/proxy-end.ts";
 import { openSnapshotFile } from "../link/snapshot-file.ts";
 import type { Clock } from "../mesh/clock.ts";
@@ -14,6 +14,7 @@ import { systemRandom } from "../mesh/random.ts";
 import type { SnapshotHolder } from "../mesh/snapshot-holder.ts";
 import type { Log } from "../telemetry/log.ts";
 import { type Address, formatAddress, reachableAddress } from "./address.ts";
+import { adoptSiblings } from "./adopt-siblings.ts";
 import type { Environment } from "./command.ts";
 import { composeHouse } from "./compose-house.ts";
 import { ProxyMetrics } from "./compose-metrics.ts";
@@ -38,8 +39,8 @@ export interface ProxyPlan {
   readonly dataDir: string;
   readonly proxyId: string;
   /**
-   * Takes over the journals of sibling directories numbered from here on, whose proxies will not
-   * return.
+   * Takes over the journals and the watermarks of sibling directories numbered from here on, whose
+   * proxies will not return.
    */
   readonly adoptBeyond: number | undefined;
   readonly corsOrigins: readonly string[];
@@ -69,8 +70,8 @@ export async function startProxy(plan: ProxyPlan): Promise<RunningProxy> {
     clock,
     log,
   });
-  await adoptSiblings(plan, journal);
-  const quota = await openQuota({ dataDir, journal, clock, log });
+  const siblings = await adoptSiblings(plan, journal);
+  const quota = await openQuota({ dataDir, journal, siblings, clock, log });
   const metrics = new ProxyMetrics(plan, journal, quota.room.counters);
   let draining = false;
   let link: ProxyLink | undefined;
@@ -84,7 +85,7 @@ export async function startProxy(plan: ProxyPlan): Promise<RunningProxy> {
     quota: quota.room,
     metrics,
     metricsOpen: plan.metricsOpen,
-    faults: () => listJournalFaults(journal),
+    faults: () => listFaults(journal, quota.room),
     draining: () => draining,
   });
   const snapshotFile = await openSealedSnapshot(plan, holder);
@@ -165,23 +166,6 @@ function findRelayTarget(
   return plan.controlCa === undefined ? reachable : { ...reachable, ca: plan.controlCa };
 }
 
-function listJournalFaults(journal: Journal): string[] {
-  const fault = journal.fault();
-  return fault === undefined ? [] : [fault];
-}
-
-/** After a start with fewer workers, what the others left is not forgotten. */
-async function adoptSiblings(plan: ProxyPlan, journal: Journal): Promise<void> {
-  if (plan.adoptBeyond === undefined) return;
-  const siblings = dirname(plan.dataDir);
-  for (const name of readdirSync(siblings)) {
-    const directory = join(siblings, name, "journal");
-    if (!/^\d+$/.test(name) || Number(name) < plan.adoptBeyond || !existsSync(directory)) continue;
-    try {
-      const files = await journal.adopt(directory);
-      plan.log.info({ directory, files }, "took over a journal");
-    } catch (error) {
-      plan.log.warn({ directory, error: String(error) }, "cannot take over a journal");
-    }
-  }
+function listFaults(...parts: readonly { fault(): string | undefined }[]): string[] {
+  return parts.map((part) => part.fault()).filter((fault) => fault !== undefined);
 }

@@ -10,8 +10,16 @@ import type { Log } from "../telemetry/log.ts";
 export interface QuotaGround {
   readonly dataDir: string;
   readonly journal: Journal;
+  /** Proxies of this machine that will not come back, and whose journals are taken over. */
+  readonly siblings: readonly Sibling[];
   readonly clock: Clock;
   readonly log: Log;
+}
+
+/** A proxy of this machine that will not come back. */
+export interface Sibling {
+  readonly dataDir: string;
+  readonly proxyId: string;
 }
 
 /** A quota room with its watermarks on the disk. */
@@ -22,7 +30,8 @@ export interface OpenQuota {
 }
 
 /** Reads what earlier starts left to be confessed, and opens the room. */
-export async function openQuota({ dataDir, journal, clock, log }: QuotaGround): Promise<OpenQuota> {
+export async function openQuota(ground: QuotaGround): Promise<OpenQuota> {
+  const { dataDir, journal, siblings, clock, log } = ground;
   const watermarks = await openWatermarks({
     directory: dataDir,
     disk: createSystemDisk(),
@@ -30,6 +39,14 @@ export async function openQuota({ dataDir, journal, clock, log }: QuotaGround): 
     bootId: readBootId(clock),
     log,
   });
+  for (const { dataDir: directory, proxyId } of siblings) {
+    try {
+      const epochs = await watermarks.adopt(directory, proxyId);
+      if (epochs > 0) log.info({ directory, proxyId, epochs }, "took over watermarks");
+    } catch (error) {
+      log.warn({ directory, error: String(error) }, "cannot take over watermarks");
+    }
+  }
   const room = createQuota({ clock, watermarks, journalFault: () => journal.fault(), log });
   return {
     room,

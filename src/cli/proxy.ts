@@ -56,7 +56,7 @@ const options: OptionSpecs = {
   "share-port": { value: undefined, help: "several proxies of this machine share the port" },
   "adopt-beyond": {
     value: "N",
-    help: "take over the journals of sibling directories numbered from N on",
+    help: "take over journals and watermarks of sibling directories numbered from N on",
   },
 };
 

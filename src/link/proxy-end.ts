@@ -236,8 +236,9 @@ class ProxyEnd {
 
   #sendFaults(): void {
     if (!this.connected) return;
-    const { holder, journal } = this.#options;
-    const faults = [...holder.faults(), ...[journal.fault() ?? []].flat()];
+    const { holder, journal, quota } = this.#options;
+    const others = [journal.fault(), quota?.fault?.()].filter((fault) => fault !== undefined);
+    const faults = [...holder.faults(), ...others];
     const text = faults.join("\n");
     if (text === (this.#sentFaults ?? "")) return;
     this.#sentFaults = text;

@@ -1,4 +1,13 @@
-import { appendFile, mkdtemp, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
+import {
+  appendFile,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  truncate,
+  writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -234,5 +243,65 @@ describe("a watermark file that grows", () => {
     await writeFile(join(directory, "quota-1-2.marks"), encodeHead({ epoch: 1, boot: "boot" }));
     const { left } = await open(2);
     expect(left).toEqual([{ epoch: 1, trusted: true, marks: [mark("a", 5)] }]);
+  });
+});
+
+describe("what a sibling has left", () => {
+  let other: string;
+
+  beforeEach(async () => {
+    other = join(directory, "other");
+    await mkdir(other);
+  });
+
+  const openOther = async (epoch: number, bootId = "boot") => {
+    const options = { directory: other, disk, epoch, bootId, log: quiet };
+    const file = await openWatermarks(options);
+    opened.push(file);
+    return file;
+  };
+
+  it("is taken over under its name, beside what is one's own", async () => {
+    (await open(7)).raise([mark("a", 1)]);
+    (await openOther(7)).raise([mark("a", 30), mark("b", 5)]);
+    const file = await open(8);
+    expect(await file.adopt(other, "local-2")).toBe(1);
+    expect(file.left).toEqual([
+      { epoch: 7, trusted: true, marks: [mark("a", 1)] },
+      { proxyId: "local-2", epoch: 7, trusted: true, marks: [mark("a", 30), mark("b", 5)] },
+    ]);
+  });
+
+  it("is forgotten where it lies, and alone", async () => {
+    (await open(7)).raise([mark("a", 1)]);
+    (await openOther(7)).raise([mark("a", 30)]);
+    const file = await open(8);
+    await file.adopt(other, "local-2");
+    file.forget([7], "local-2");
+    await file.idle();
+    expect(file.left.map(({ proxyId }) => proxyId)).toEqual([undefined]);
+    expect((await readdir(other)).filter((name) => name.endsWith(".marks"))).toEqual([]);
+    expect(await findFiles()).toEqual(["quota-7-1.marks", "quota-8-1.marks"]);
+
+    await file.adopt(other, "local-2");
+    (await openOther(9)).raise([mark("c", 2)]);
+    await file.adopt(other, "local-2");
+    file.forget([7]);
+    await file.idle();
+    expect(file.left).toMatchObject([{ proxyId: "local-2", epoch: 9 }]);
+    expect(await readdir(other)).toContain("quota-9-1.marks");
+  });
+
+  it("is not trusted after the machine went down", async () => {
+    (await openOther(7, "before")).raise([mark("a", 30)]);
+    const file = await open(8);
+    await file.adopt(other, "local-2");
+    expect(file.left).toMatchObject([{ proxyId: "local-2", epoch: 7, trusted: false }]);
+  });
+
+  it("cannot be taken over where the directory is gone", async () => {
+    const file = await open(8);
+    await expect(file.adopt(join(other, "no"), "local-2")).rejects.toThrow("ENOENT");
+    expect(file.left).toEqual([]);
   });
 });

@@ -1,16 +1,9 @@
-import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { LeftEpoch, Watermark, Watermarks } from "../mesh/quota.ts";
-import { isSameBoot } from "./boot-id.ts";
 import type { Disk } from "./disk.ts";
 import type { LinkLog } from "./log.ts";
-import {
-  decodeWatermarks,
-  encodeHead,
-  encodeMarks,
-  layMark,
-  type WatermarkFrames,
-} from "./watermark-frame.ts";
+import { encodeHead, encodeMarks, layMark } from "./watermark-frame.ts";
+import { type LeftFile, nameMarkFile, readLeft } from "./watermark-left.ts";
 
 /** What the file needs. */
 export interface WatermarkFileOptions {
@@ -29,6 +22,12 @@ export interface WatermarkFileOptions {
 /** Watermarks in a file; close it when the proxy stops. */
 export interface WatermarkFile extends Watermarks {
   done(): void;
+  /**
+   * Takes over what a proxy of this machine left that will not come back, from its data directory:
+   * it is in `left` from now on. Resolves with the number of its epochs; rejects when the directory
+   * cannot be read.
+   */
+  adopt(directory: string, proxyId: string): Promise<number>;
   /** Resolves once nothing is under way in the background. */
   idle(): Promise<void>;
   /** Resolves once nothing is written any more. */
@@ -41,21 +40,10 @@ export interface WatermarkFile extends Watermarks {
  * cannot be read. A disk that takes nothing does not stop the proxy: raise() throws until it does.
  */
 export async function openWatermarks(options: WatermarkFileOptions): Promise<WatermarkFile> {
-  const { directory, disk, bootId } = options;
-  const found = await listFiles(directory);
-  const byEpoch = new Map<number, FoundFile[]>();
-  for (const file of found) {
-    byEpoch.set(file.epoch, [...(byEpoch.get(file.epoch) ?? []), file]);
-  }
-  const left: LeftEpoch[] = [];
-  for (const [epoch, files] of [...byEpoch].sort(([a], [b]) => a - b)) {
-    const newest = await readNewest(disk, files);
-    const marks = [...(newest.marks?.values() ?? [])];
-    const trusted = newest.sound && isSameBoot(newest.head?.boot ?? "", bootId);
-    left.push({ epoch, trusted, marks });
-  }
+  const { directory, disk } = options;
+  const { left, files } = await readLeft(options);
   const previousEpoch = await readReplied(disk, directory);
-  const file = new MarkFile(options, { left, found, previousEpoch });
+  const file = new MarkFile(options, { left, files, previousEpoch });
   await file.begin();
   return file;
 }
@@ -64,7 +52,7 @@ class MarkFile implements WatermarkFile {
   readonly previousEpoch: number;
   #left: readonly LeftEpoch[];
   readonly #options: WatermarkFileOptions;
-  #found: readonly FoundFile[];
+  #files: readonly LeftFile[];
   readonly #marks = new Map<string, Watermark>();
   #open: OpenFile | undefined;
   #generation = 0;
@@ -75,7 +63,7 @@ class MarkFile implements WatermarkFile {
   constructor(options: WatermarkFileOptions, read: ReadState) {
     this.#options = options;
     this.#left = read.left;
-    this.#found = read.found;
+    this.#files = read.files;
     this.previousEpoch = read.previousEpoch;
   }
 
@@ -95,10 +83,20 @@ class MarkFile implements WatermarkFile {
     if (open.size >= open.compactAt) this.#beginAgain();
   }
 
-  forget(epochs: readonly number[]): void {
-    const gone = this.#found.filter(({ epoch }) => epochs.includes(epoch));
-    this.#found = this.#found.filter(({ epoch }) => !epochs.includes(epoch));
-    this.#left = this.#left.filter(({ epoch }) => !epochs.includes(epoch));
+  async adopt(directory: string, proxyId: string): Promise<number> {
+    const { disk, bootId } = this.#options;
+    const { left, files } = await readLeft({ directory, disk, bootId, proxyId });
+    this.#left = [...this.#left, ...left];
+    this.#files = [...this.#files, ...files];
+    return left.length;
+  }
+
+  forget(epochs: readonly number[], proxyId?: string): void {
+    const isGone = (each: { readonly epoch: number; readonly proxyId?: string | undefined }) =>
+      each.proxyId === proxyId && epochs.includes(each.epoch);
+    const gone = this.#files.filter(isGone);
+    this.#files = this.#files.filter((each) => !isGone(each));
+    this.#left = this.#left.filter((each) => !isGone(each));
     for (const { path } of gone) this.#later(this.#options.disk.remove(path));
   }
 
@@ -130,7 +128,7 @@ class MarkFile implements WatermarkFile {
     const { disk, directory, epoch, bootId, log } = this.#options;
     this.#beginning = true;
     this.#generation += 1;
-    const path = join(directory, nameFile(epoch, this.#generation));
+    const path = join(directory, nameMarkFile(epoch, this.#generation));
     try {
       const next = { path, file: await disk.create(path), size: 0, torn: 0, compactAt: 0 };
       try {
@@ -221,55 +219,12 @@ interface OpenFile {
 
 interface ReadState {
   readonly left: readonly LeftEpoch[];
-  readonly found: readonly FoundFile[];
+  readonly files: readonly LeftFile[];
   readonly previousEpoch: number;
 }
 
-interface FoundFile {
-  readonly path: string;
-  readonly epoch: number;
-  readonly generation: number;
-}
-
 const REPLIED = "quota-replied";
-const NAME = /^quota-(\d+)-(\d+)\.marks$/;
 const COMPACT_BYTES = 4 * 1024 * 1024;
-
-function nameFile(epoch: number, generation: number): string {
-  return `quota-${epoch}-${generation}.marks`;
-}
-
-async function listFiles(directory: string): Promise<FoundFile[]> {
-  return (await readdir(directory)).flatMap((name) => {
-    const [, epoch, generation] = NAME.exec(name) ?? [];
-    if (epoch === undefined || generation === undefined) return [];
-    return [{ path: join(directory, name), epoch: Number(epoch), generation: Number(generation) }];
-  });
-}
-
-/** The newest file that was begun to its end: no mark went into an earlier one after that. */
-async function readNewest(disk: Disk, files: readonly FoundFile[]): Promise<WatermarkFrames> {
-  let damaged: WatermarkFrames | undefined;
-  for (const { path } of [...files].sort((a, b) => b.generation - a.generation)) {
-    const frames = decodeWatermarks(await readWhole(disk, path));
-    if (frames.head !== undefined && frames.marks !== undefined) return frames;
-    if (!frames.sound) damaged ??= frames;
-  }
-  // Not even begun: nothing was admitted by it.
-  return damaged ?? { head: undefined, marks: undefined, sound: true };
-}
-
-async function readWhole(disk: Disk, path: string): Promise<Buffer> {
-  const parts: Buffer[] = [];
-  for (let at = 0; ; ) {
-    const part = await disk.read(path, at, READ_BYTES);
-    if (part.length === 0) return Buffer.concat(parts);
-    parts.push(Buffer.from(part));
-    at += part.length;
-  }
-}
-
-const READ_BYTES = 1024 * 1024;
 
 async function readReplied(disk: Disk, directory: string): Promise<number> {
   try {

@@ -93,6 +93,8 @@ export interface QuotaLink {
   disconnected(): void;
   reply(reply: QuotaReply): void;
   recall(recall: QuotaRecall): void;
+  /** What is wrong and what to do, in a sentence; undefined when all is well. */
+  fault?(): string | undefined;
 }
 
 /** Where a proxy keeps, before it reserves, how far it may have spent when it is killed. */

@@ -53,8 +53,10 @@ export class WatermarksFixture implements Watermarks {
     }
   }
 
-  forget(epochs: readonly number[]): void {
-    this.left = this.left.filter(({ epoch }) => !epochs.includes(epoch));
+  forget(epochs: readonly number[], proxyId?: string): void {
+    this.left = this.left.filter(
+      (each) => each.proxyId !== proxyId || !epochs.includes(each.epoch),
+    );
   }
 
   /** What a killed start has left, to be confessed. */
