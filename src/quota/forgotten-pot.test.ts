@@ -1,5 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { HouseFixture, reserveOnce } from "../../test/support/quota-house.ts";
+import {
+  createBoundedAsk,
+  createLimitedLeg,
+  HouseFixture,
+  reserveOnce,
+} from "../../test/support/quota-house.ts";
+import { createTestTarget } from "../../test/support/targets.ts";
 import type { Limit } from "../mesh/limit.ts";
 import type { Reservation } from "../mesh/quota.ts";
 
@@ -47,6 +53,36 @@ describe("a bucket that is forgotten while a request is under way", () => {
         while (outcomes.length === 0) await house.clock.advance(10);
         return outcomes[0];
       }
+    });
+  }
+});
+
+describe("a bucket that nobody uses any more", () => {
+  const cases: readonly Partial<Limit>[] = [
+    { unit: "requests", amount: 0 },
+    { unit: "requests", amount: 1 },
+    { unit: "slots", kind: "concurrency", amount: 10 },
+    { unit: "requests", kind: "rate", amount: 60 },
+  ];
+  for (const fields of cases) {
+    it(`is not asked for again and again: ${JSON.stringify(fields)}`, async () => {
+      const house = new HouseFixture();
+      const bound = house.bind(fields);
+      const proxy = house.start("a");
+      const quota = proxy.quota.begin(house.call(), createBoundedAsk(36));
+      const leg = createLimitedLeg([bound]);
+      const taking = new Promise<Reservation>((resolve) => {
+        resolve(quota.reserve(leg, leg.targets[0] ?? createTestTarget()));
+      });
+      const outcome = Promise.allSettled([taking]);
+      await house.clock.advance(5_000);
+      const [taken] = await outcome;
+      if (taken?.status === "fulfilled") taken.value.release();
+      quota.end();
+      await house.clock.advance(200_000);
+      const before = proxy.reports.length;
+      await house.clock.advance(30_000);
+      expect(proxy.reports.slice(before).flatMap(({ leases }) => leases)).toEqual([]);
     });
   }
 });

@@ -67,13 +67,14 @@ export class Housekeeping {
     if (nowMs >= pot.current.endsAtMs) pot.roll(nowMs);
     const { demand, current } = pot;
     demand.tick(nowMs);
-    this.#resize(pot, nowMs);
+    const idle = this.#resize(pot, nowMs);
     if (pot.draining.length > 0) for (const gone of pot.sweep()) this.#desk.forgot(gone);
     // The ledger's clock may be behind this one: it is asked until it says that the window is over.
     for (const account of pot.draining) if (!account.over) account.dirty = true;
     const size = sizeLease(pot);
     pot.lowWater = size / LOW_PART;
-    const wishes = nowMs >= current.recalledUntilMs && holding(pot) < size * WISH_PART;
+    const mayWish = !idle && nowMs >= current.recalledUntilMs;
+    const wishes = mayWish && holding(pot) < size * WISH_PART;
     if (current.dirty || wishes || pot.draining.length > 0) this.#desk.changed(pot);
     if (pot.queued || pot.reported || pot.waiters.size > 0 || pot.draining.length > 0) return;
     if (!current.settled || current.available !== 0 || nowMs - demand.usedAtMs < FORGET_MS) return;
@@ -83,17 +84,17 @@ export class Housekeeping {
     this.#desk.forgot(current);
   }
 
-  #resize(pot: Pot, nowMs: number): void {
+  /** Gives back what is too much; true for a bucket that nobody uses, whatever it holds. */
+  #resize(pot: Pot, nowMs: number): boolean {
     const { current, demand, bound } = pot;
-    if (current.granted === current.returned || pot.waiters.size > 0) return;
+    if (pot.waiters.size > 0) return false;
     const idleMs = Math.min(2 * bound.limit.surviveMs, IDLE_MS_MAX);
     const idle = nowMs - demand.usedAtMs >= Math.max(idleMs, IDLE_MS_MIN);
-    if (idle) {
-      demand.rest();
-      current.giveBack(Math.max(0, holding(pot)), nowMs);
-    } else if (demand.isKnown(nowMs)) {
-      current.giveBack(excessOf(pot), nowMs);
-    }
+    if (idle) demand.rest();
+    if (current.granted === current.returned) return idle;
+    if (idle) current.giveBack(Math.max(0, holding(pot)), nowMs);
+    else if (demand.isKnown(nowMs)) current.giveBack(excessOf(pot), nowMs);
+    return idle;
   }
 
   #expireLeaks(nowMs: number): void {

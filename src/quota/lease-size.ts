@@ -8,7 +8,9 @@ import { WHOLE_SHARE } from "./rate-level.ts";
 export function sizeLease(pot: Pot): number {
   const { demand, bound } = pot;
   const { limit } = bound;
-  if (limit.kind === "concurrency") return Math.max(SLOTS, Math.ceil(pot.current.outstanding / 2));
+  if (limit.kind === "concurrency") {
+    return demand.bite === 0 ? 0 : Math.max(SLOTS, Math.ceil(pot.current.outstanding / 2));
+  }
   if (limit.kind === "budget") {
     return Math.ceil(Math.max(BITES * demand.bite, limit.surviveMs * demand.perMs));
   }
