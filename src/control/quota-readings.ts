@@ -19,7 +19,7 @@ export function readBudgets(
 
 function readBudget(grant: QuotaGrant, limits: LimitFinder): BudgetReading | undefined {
   const parts = parseBucket(grant.bucket);
-  if (parts === undefined || grant.refusal === "gone") return undefined;
+  if (parts === undefined || grant.refusal === "gone" || grant.refusal === "full") return undefined;
   const rule = limits.policy(parts.policy)?.rule;
   const limit = limits.find(parts.policy);
   if (limit?.window === undefined || rule?.case !== "budget") return undefined;

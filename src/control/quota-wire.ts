@@ -84,6 +84,7 @@ const refusals: Readonly<Record<QuotaRefusal, LeaseGrant_Refusal>> = {
   recalling: LeaseGrant_Refusal.RECALLING,
   gone: LeaseGrant_Refusal.GONE,
   suspended: LeaseGrant_Refusal.SUSPENDED,
+  full: LeaseGrant_Refusal.FULL,
 };
 
 function readLease(lease: LeaseReport): ReportedLease {

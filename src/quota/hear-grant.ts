@@ -102,6 +102,10 @@ function hearWord(pot: Pot, grant: LeaseGrant, endsAtMs: number, heard: Heard): 
       pot.closed = grant.refusal === LeaseGrant_Refusal.GONE ? "gone" : "suspended";
       pot.closedUntilMs = nowMs + CLOSED_MS;
       break;
+    case LeaseGrant_Refusal.FULL:
+      pot.closed = "full";
+      pot.closedUntilMs = nowMs + FULL_MS;
+      break;
     case LeaseGrant_Refusal.EXHAUSTED:
       if (sent === undefined || !sent.alone || sent.need === 0) break;
       pot.refusedNeed = sent.need;
@@ -115,6 +119,7 @@ const LOW_PART = 4;
 /** How long the ledger's no is believed: it spares the ledger those who ask again and again. */
 const REFUSED_MS = 500;
 const CLOSED_MS = 1_000;
+const FULL_MS = 10_000;
 
 function readTotals(grant: LeaseGrant): LeaseTotals {
   return {

@@ -38,7 +38,7 @@ export class Pot {
   /** True when the last answer to a need brought nothing: to ask again at once is no use. */
   patient = false;
   /** Until then the ledger grants nothing of it, and why. */
-  closed: "gone" | "suspended" | undefined;
+  closed: "gone" | "suspended" | "full" | undefined;
   closedUntilMs = Number.NEGATIVE_INFINITY;
 
   constructor(bound: BoundLimit, nowMs: number) {

@@ -8,6 +8,8 @@ import { MICRO } from "./rate-level.ts";
 export type Verdict =
   /** The ledger, or the whole rate, says that there is not so much. */
   | "exhausted"
+  /** The limit has as many pots as it may have, and this is a further one. */
+  | "full"
   /** More than the limit ever holds. */
   | "too_large"
   /** Others hold it and have not given it back in time. */
@@ -34,7 +36,7 @@ export interface Refused {
 
 /** True when nobody knows whether anything is left. */
 export function isUnproven(verdict: Verdict, pot: Pot): boolean {
-  if (verdict === "exhausted" || verdict === "too_large") return false;
+  if (verdict === "exhausted" || verdict === "too_large" || verdict === "full") return false;
   return verdict !== "held" || pot.bound.limit.kind === "budget";
 }
 
@@ -117,6 +119,7 @@ function retryAfter({ pot, needed, verdict }: Refused, nowMs: number): number | 
     if (word?.retryAtMs !== undefined) return Math.max(1, word.retryAtMs - nowMs);
     return pot.bound.limit.kind === "budget" ? resetsIn(pot, nowMs) : 1_000;
   }
+  if (verdict === "full") return 3_600_000;
   return verdict === "suspended" ? 30_000 : 1_000;
 }
 
@@ -156,6 +159,13 @@ function sayRefused(
   const { limit, subject } = pot.bound;
   const whose = subject === "" ? "" : ` for ${subject}`;
   const need = `This request may take ${say(needed, limit.unit)}`;
+  if (verdict === "full") {
+    return (
+      `${limit.policy} counts each value of a label by itself, has seen too many, and takes no ` +
+      `further ones such as ${subject}. Ask with a value that it knows; whoever keeps it can name ` +
+      "the values that it matches."
+    );
+  }
   if (verdict === "too_large") {
     const most = say(limit.burst, limit.unit);
     return `${limit.policy}${whose} admits at most ${most} at once. ${need}: ask for a shorter answer.`;

@@ -3,6 +3,7 @@ import { answerAmount } from "./quota-answer.ts";
 import { answerRate } from "./quota-answer-rate.ts";
 import { bookReport } from "./quota-booking.ts";
 import { assertWithinCeilings, findViolations } from "./quota-check.ts";
+import { findRefused } from "./quota-crowd.ts";
 import { nameLeases, openBook, resolveStart } from "./quota-locks.ts";
 import type { ProxyRow } from "./quota-proxies.ts";
 import { countProxies, endEpochs, lockProxies } from "./quota-proxies.ts";
@@ -34,7 +35,9 @@ export async function reportQuota(
   const begins = given.epoch > proxy.epoch;
   const repeated = !begins && given.sequence <= proxy.lastSequence;
   const leases = repeated ? await nameLeases(session, given) : given.leases;
-  const input = { ...given, leases, atMs: proxy.seenMs };
+  const all = { ...given, leases, atMs: proxy.seenMs };
+  const refused = await findRefused(session, all);
+  const input = refused.size === 0 ? all : { ...all, terms: without(all.terms, refused) };
   const book = await openBook(session, input, begins || input.confessions.length > 0);
   const recalls = new Set<string>();
   const proxies = await countProxies(session, input.atMs);
@@ -56,12 +59,19 @@ export async function reportQuota(
   const suspended = suspension !== undefined || fresh !== undefined;
   const grants: QuotaGrant[] = [];
   for (const lease of input.leases) {
-    grants.push(await answer(context, lease, { repeated, suspended }));
+    const grant = refused.has(lease.bucket)
+      ? { ...describe(context, lease, full), windowEndsInMs: -1 }
+      : await answer(context, lease, { repeated, suspended });
+    grants.push(grant);
   }
   await book.save(session);
   await assertWithinCeilings(session, context.granted);
   const violations = await findViolations(session, book);
   return { outcome: "answered", grants, recalls: [...recalls], violations, suspended: fresh };
+}
+
+function without<T>(map: ReadonlyMap<string, T>, keys: ReadonlySet<string>): Map<string, T> {
+  return new Map([...map].filter(([key]) => !keys.has(key)));
 }
 
 /** Each report is sent only behind the answer to the one before, which was committed. */
@@ -148,4 +158,5 @@ function describe(
 }
 
 const settled: Decision = { remaining: 0, refusal: "none", recalled: false, retryAfterMs: 0 };
+const full: Decision = { remaining: 0, refusal: "full", recalled: false, retryAfterMs: 0 };
 const gone: Decision = { remaining: 0, refusal: "gone", recalled: true, retryAfterMs: 1000 };

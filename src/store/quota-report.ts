@@ -88,7 +88,7 @@ export type QuotaReportOutcome =
       readonly suspended: string | undefined;
     };
 
-export type QuotaRefusal = "none" | "exhausted" | "recalling" | "gone" | "suspended";
+export type QuotaRefusal = "none" | "exhausted" | "recalling" | "gone" | "suspended" | "full";
 
 /** The ledger's word on one lease. */
 export interface QuotaGrant {
