@@ -106,7 +106,43 @@ describe("weir quota", () => {
     expect((await run({ resumeQuota: () => ({}) }, "resume")).out).toContain("already");
   });
 
-  for (const args of [["money"], ["policies/a", "policies/b"], ["-n", "0"], ["-o", "yaml"]]) {
+  it("releases what a proxy held, and says what is lost", async () => {
+    const asked: object[] = [];
+    const lease = { policy: "policies/money", subject: "teams/a", unit: "nano_usd" };
+    const releaseQuota = ({ proxyId, force }: { proxyId: string; force: boolean }) => {
+      asked.push({ proxyId, force });
+      return {
+        leases: [
+          { ...lease, forfeited: 250_000_000n },
+          { policy: "policies/slots", unit: "slots", returned: 3n },
+        ],
+        leaseCount: 2n,
+        reportTime: timestampFromMs(0),
+      };
+    };
+    const { code, out, err } = await run({ releaseQuota }, "release", "local-2");
+    expect([code, asked]).toEqual([0, [{ proxyId: "local-2", force: false }]]);
+    const [, first, second] = out.split("\n");
+    expect(first).toMatch(/^policies\/money +teams\/a +\$0\.25 +-$/);
+    expect(second).toMatch(/^policies\/slots +all +- +3/);
+    expect(err).toContain("local-2 reported last at 1970-01-01 00:00:00 UTC");
+    await weir?.close();
+    await run({ releaseQuota }, "release", "--force", "local-2");
+    expect(asked.at(-1)).toEqual({ proxyId: "local-2", force: true });
+    await weir?.close();
+    const nothing = await run({ releaseQuota: () => ({}) }, "release", "local-2");
+    expect(nothing.out).toBe("local-2 held nothing. It reported never.\n");
+  });
+
+  for (const args of [
+    ["release"],
+    ["release", "a", "b"],
+    ["policies/a", "--force"],
+    ["money"],
+    ["policies/a", "policies/b"],
+    ["-n", "0"],
+    ["-o", "yaml"],
+  ]) {
     it(`refuses ${args.join(" ")}`, async () => {
       const ran = await run({}, ...args);
       expect([ran.code, ran.out]).toEqual([2, ""]);

@@ -16,6 +16,7 @@ import {
 } from "./connection.ts";
 import { print, printJson, printNote } from "./output.ts";
 import { formatTime } from "./quantities.ts";
+import { releaseProxy } from "./quota-release.ts";
 import { formatQuota, type QuotaRow } from "./quota-table.ts";
 import { type OptionSpecs, readOptions } from "./read-options.ts";
 import { UsageError } from "./usage-error.ts";
@@ -29,6 +30,10 @@ const TOGETHER = 8;
 const options: OptionSpecs = {
   ...adminOptions,
   ...outputOption,
+  force: {
+    value: undefined,
+    help: "release what a proxy holds although it is connected",
+  },
   limit: {
     value: "N",
     help: "how many policies at most without a NAME, 1 to 10000; default 100",
@@ -39,19 +44,33 @@ const options: OptionSpecs = {
 const schema = z.object({
   ...connectionShape,
   ...outputShape,
+  force: z.boolean().default(false),
   limit: z.coerce.number().int().min(1).max(10_000).default(100),
 });
 
-/** `weir quota`: what there is of limits, who holds it, and how to go on after a suspension. */
+/**
+ * `weir quota`: what there is of limits, who holds it, how to go on after a suspension, and how to
+ * get back what a proxy holds that is gone.
+ */
 export const command: Command = {
   name: "quota",
-  summary: "Show what is spent, held and left of limits, or let a suspended ledger grant again.",
+  summary:
+    "Show what is spent, held and left of limits; resume a suspended ledger; release a lost proxy.",
   synopsis: `[POLICY | TEAM | USER | KEY] [-n N]
-       weir quota resume`,
+       weir quota resume
+       weir quota release PROXY [--force]`,
   options,
   run: (args, env) => {
     const { options: given, positionals } = readOptions(args, options, schema, env);
     const [name, ...rest] = positionals;
+    if (name === "release") {
+      const [proxyId, ...others] = rest;
+      if (proxyId === undefined || others.length > 0) {
+        throw new UsageError("write the one proxy to release, as `weir quota` shows it");
+      }
+      return withAdmin("quota", given, ({ admin }) => releaseProxy(admin, proxyId, given.force));
+    }
+    if (given.force) throw new UsageError("--force is for `weir quota release PROXY`");
     if (rest.length > 0) throw new UsageError("write one name, such as policies/NAME, or none");
     if (name !== undefined && name !== "resume" && !name.includes("/")) {
       const forms = "policies/…, teams/…, users/… or teams/…/keys/…";
