@@ -137,10 +137,12 @@ export class TextTemplate {
     if (findText(`${head}${other}${tail}`, lesson) !== other) return false;
     const padding = lesson.padding?.exec(tail);
     const before = padding?.[1];
-    this.#head = head;
-    this.#tail = before === undefined ? tail : tail.slice(0, (padding?.index ?? 0) + before.length);
+    const tailEnd = before === undefined ? tail.length : (padding?.index ?? 0) + before.length;
+    // A slice keeps all of the text alive that it is of: these are of one with nothing else in it.
+    this.#seam = tail.slice(0, tailEnd) + head;
+    this.#tail = this.#seam.slice(0, tailEnd);
+    this.#head = this.#seam.slice(tailEnd);
     this.#close = padding?.[2] ?? "";
-    this.#seam = this.#tail + head;
     return true;
   }
 

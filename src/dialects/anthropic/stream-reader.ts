@@ -26,13 +26,6 @@ class TranslatingReader implements StreamReader {
   #events: ChatEvent[] = [];
   /** The event that was parsed last. */
   #lesson: JsonObject | undefined;
-  /** Made once, so that a read of the socket costs no closure. */
-  readonly #onEvent = (_name: string, data: string): void => {
-    const event = parseEvent(data);
-    this.#lesson = event;
-    this.#state.note(event);
-    this.#state.characters += this.#decoder.decode(event, this.#events);
-  };
 
   constructor(ask: ChatAsk) {
     this.#state = new StreamState(ask.bytes);
@@ -69,10 +62,19 @@ class TranslatingReader implements StreamReader {
         continue;
       }
       this.#lesson = undefined;
-      const end = readFrame(text, at, this.#onEvent);
+      // One of its own for each of the few frames that come here: a function that a reader keeps
+      // keeps the reader, and both would grow old.
+      const end = readFrame(text, at, (_name, data) => this.#take(data));
       if (this.#lesson !== undefined) this.#template.learnEvent(text.slice(at, end), this.#lesson);
       at = end;
     }
+  }
+
+  #take(data: string): void {
+    const event = parseEvent(data);
+    this.#lesson = event;
+    this.#state.note(event);
+    this.#state.characters += this.#decoder.decode(event, this.#events);
   }
 
   /** One past the frame at `at` when it was taken by comparing; below zero when it must be read. */

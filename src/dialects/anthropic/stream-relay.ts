@@ -34,12 +34,6 @@ export class RelayReader implements StreamReader {
   /** Looks for the first content; undefined afterwards. */
   #scout: StreamDecoder | undefined = new StreamDecoder();
   readonly #discarded: ChatEvent[] = [];
-  readonly #onEvent = (_name: string, data: string): void => {
-    const event = parseEvent(data);
-    this.#state.note(event);
-    if (this.#scout === undefined) return;
-    this.#state.characters += this.#scout.decode(event, this.#discarded);
-  };
 
   constructor(ask: ChatAsk) {
     this.#state = new StreamState(ask.bytes);
@@ -53,7 +47,7 @@ export class RelayReader implements StreamReader {
     if (this.#scout !== undefined) return this.#scan(frames, this.#scout);
     this.#state.characters += estimateCharacters(frames);
     if (!holdsMessageEvent(frames)) return this.#relay(frames, true);
-    readFrames(frames, this.#onEvent);
+    readFrames(frames, (_name, data) => this.#take(data));
     return this.#pass(frames, true);
   }
 
@@ -65,8 +59,15 @@ export class RelayReader implements StreamReader {
     return this.#state.partialUsage();
   }
 
+  #take(data: string): void {
+    const event = parseEvent(data);
+    this.#state.note(event);
+    if (this.#scout === undefined) return;
+    this.#state.characters += this.#scout.decode(event, this.#discarded);
+  }
+
   #scan(frames: Buffer, scout: StreamDecoder): ChatChunk | undefined {
-    readFrames(frames, this.#onEvent);
+    readFrames(frames, (_name, data) => this.#take(data));
     this.#discarded.length = 0;
     if (scout.content) this.#scout = undefined;
     return this.#pass(frames, scout.content);

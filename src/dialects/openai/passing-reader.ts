@@ -43,7 +43,6 @@ export class PassingReader implements StreamReader {
   readonly #template = new DeltaTemplate();
   readonly #askBytes: number;
   readonly #passUsage: boolean;
-  readonly #onEvent: (event: string, data: string) => void;
   /** The beginning of the first frame with content; undefined until it has come. */
   #prefix: Buffer | undefined;
   #finishNeedle: Buffer = needles.finish[0];
@@ -64,7 +63,6 @@ export class PassingReader implements StreamReader {
   constructor(ask: ChatAsk) {
     this.#askBytes = ask.bytes;
     this.#passUsage = asksUsage(ask.wire);
-    this.#onEvent = (_event, data) => this.#judge(data);
   }
 
   get ended(): boolean {
@@ -86,7 +84,7 @@ export class PassingReader implements StreamReader {
   end(): UpstreamEnd {
     if (this.#fault !== undefined) throw this.#fault;
     if (this.#facts.finish === undefined && this.#unread !== undefined) {
-      readFrames(this.#unread, this.#onEvent);
+      readFrames(this.#unread, (_event, data) => this.#judge(data));
     }
     return this.#facts.end();
   }
@@ -194,7 +192,7 @@ export class PassingReader implements StreamReader {
 
   #readFrame(frame: Buffer): Verdict {
     this.#verdict = "keep";
-    readFrames(frame, this.#onEvent);
+    readFrames(frame, (_event, data) => this.#judge(data));
     return this.#verdict;
   }
 

@@ -29,7 +29,6 @@ class DecodingReader implements StreamReader {
   readonly #decoder = new EventDecoder();
   readonly #template = new DeltaTemplate();
   readonly #askBytes: number;
-  readonly #onEvent: (event: string, data: string) => void;
   #events: ChatEvent[] = [];
   #content = false;
   /** The chunk that was parsed last, when the template may learn from it. */
@@ -40,7 +39,6 @@ class DecodingReader implements StreamReader {
 
   constructor(ask: ChatAsk) {
     this.#askBytes = ask.bytes;
-    this.#onEvent = (_event, data) => this.#take(data);
   }
 
   get ended(): boolean {
@@ -61,7 +59,9 @@ class DecodingReader implements StreamReader {
     }
     if (this.#events.length === 0) return undefined;
     if (this.#content) this.#shown = true;
-    return createEventChunk(this.#events, this.#content);
+    const events = this.#events;
+    this.#events = [];
+    return createEventChunk(events, this.#content);
   }
 
   end(): UpstreamEnd {
@@ -84,7 +84,9 @@ class DecodingReader implements StreamReader {
         continue;
       }
       this.#lesson = undefined;
-      const end = readFrame(text, at, this.#onEvent);
+      // One of its own for each of the few frames that come here: a function that a reader keeps
+      // keeps the reader, and it would grow old with all that it has read.
+      const end = readFrame(text, at, (_event, data) => this.#take(data));
       if (this.#lesson !== undefined) this.#template.learnChunk(text.slice(at, end), this.#lesson);
       at = end;
     }
