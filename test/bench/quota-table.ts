@@ -20,6 +20,11 @@ function printPhases(phases: readonly Phase[]): void {
     ...(killed.sent === 0 ? [] : [describe(name, "killed", killed)]),
   ]);
   printTable([[...head, "at once", "late ms"], ...rows]);
+  for (const { name, steady, killed } of phases) {
+    for (const [words, count] of [...steady.words, ...killed.words]) {
+      print(`${name}: ${count} times "${words}"`);
+    }
+  }
   print("disk: 503 too, since the proxy's disk held up for longer than a second;");
   print("left: the client went away as planned; failed: the upstream was ordered to fail;");
   print("lost: the proxy was killed or away; late: longest wait beyond the upstream's own time.");

@@ -57,9 +57,9 @@ async function benchReal(): Promise<boolean> {
     ceiling: CEILING,
     lateMsMax: 15_000,
     seed: Number(values.seed),
-    // About a cent of a dollar each three seconds, and then all of it in a minute.
-    shape: { answerMs: [1_000, 15_000], promptBytes: [150, 900], output: [5, 60], plain: 70 },
-    spending: { answerMs: [500, 4_000], promptBytes: [500, 8_000], output: [5, 60], plain: 70 },
+    // A cent each four seconds, and then all of it in a minute or two.
+    shape: { answerMs: [1_000, 15_000], promptBytes: [150, 500], output: [5, 30], plain: 70 },
+    spending: { answerMs: [500, 4_000], promptBytes: [300, 3_000], output: [5, 60], plain: 70 },
     log: (text) => {
       const seconds = ((performance.now() - begunMs) / 1_000).toFixed(1);
       process.stdout.write(`${seconds.padStart(6)} s  ${text}\n`);

@@ -43,8 +43,8 @@ export class Tally {
   exhausted = 0;
   /** 503 that names a policy: nobody can prove that there is money. */
   unproven = 0;
-  /** The first of these, in its own words. */
-  unprovenWords = "";
+  /** What was said then, and how often. */
+  readonly words = new Map<string, number>();
   /** 503 because the proxy's disk held up for so long that it took it for full. */
   stalled = 0;
   /** The client left, as was planned. */
@@ -75,7 +75,7 @@ export class Tally {
     else if (outcome === "stalled") this.stalled += 1;
     else if (outcome === "unproven") {
       this.unproven += 1;
-      this.unprovenWords ||= words;
+      this.words.set(words, (this.words.get(words) ?? 0) + 1);
     } else if (plan.model === "failing") {
       this.failed += 1;
       return;

@@ -2,7 +2,13 @@ import { setTimeout as delay } from "node:timers/promises";
 import { createSeededRandom } from "../../src/mesh/random.ts";
 import { until } from "./own-process.ts";
 import { auditFleet, type Finding, type QuotaAudit, sumBilled } from "./quota-audit.ts";
-import { type QuotaFleet, requestBudget, startFleet, teamBudget } from "./quota-fleet.ts";
+import {
+  type FleetProxy,
+  type QuotaFleet,
+  requestBudget,
+  startFleet,
+  teamBudget,
+} from "./quota-fleet.ts";
 import { type LoadShape, Phase, QuotaLoad } from "./quota-load.ts";
 
 /** What is done to a team's dollar. */
@@ -37,8 +43,11 @@ export interface Ordeal {
 }
 
 const LIMITS = ["dollar", "telling", "asked"];
-/** Paces are unsteady. */
-const HELD_TIMES = 1.5;
+/** Paces are unsteady, and the load of the one that is killed goes to the others. */
+const HELD_TIMES = 2;
+const SURVIVE_TIMES = 3;
+const PACE_MS = 10_000;
+const GROW_MS_MAX = 90_000;
 
 const DRAIN_MS_MAX = 60_000;
 const DRAIN_CLIENTS = 8;
@@ -59,15 +68,14 @@ export async function undergo(options: OrdealOptions): Promise<Ordeal> {
   const fleet = await startFleet(options.proxies);
   try {
     await fleet.createModels(["telling", "rough", "failing"]);
-    const surviveSeconds = Math.ceil(options.outageMs / 1_000) + 60;
+    const surviveSeconds = Math.ceil((SURVIVE_TIMES * options.outageMs) / 1_000) + 30;
     await fleet.limit("dollar", teamBudget(BigInt(ceiling), surviveSeconds));
     await fleet.limit("telling", teamBudget(1_000_000_000_000n, surviveSeconds), "telling");
     await fleet.limit("asked", requestBudget(1_000_000_000n, surviveSeconds), "telling");
     await fleet.settled();
     log(`${options.proxies} proxies serve`);
     const guard = new Guard(fleet, ceiling);
-    const phases = await endure(fleet, guard, options);
-    await guard.end();
+    const phases = await endure(fleet, guard, options).finally(() => guard.end());
     const audit = await auditFleet(fleet, ceiling);
     const findings = [
       ...guard.findings,
@@ -92,9 +100,7 @@ async function endure(
   const load = new QuotaLoad(fleet.proxies, createSeededRandom(options.seed), before);
   load.start(options.clients, options.warmMs + outageMs + options.spendMs + 120_000);
   await delay(options.warmMs);
-  await until("the proxies hold what the outage will take", 90_000, () =>
-    holdsEnough(fleet, options),
-  );
+  await growLeases(fleet, options);
   guard.blind = true;
   if (options.outage === "freeze") fleet.postgres.freeze();
   else await fleet.postgres.stop();
@@ -112,7 +118,8 @@ async function endure(
   load.phase = after;
   guard.blind = false;
   log("the store is back");
-  await until("the ledger answers the proxy that was killed", 90_000, () => {
+  const silent = () => `the ledger answers the proxy that was killed: ${describe(after, victim)}`;
+  await until(silent, 90_000, () => {
     return after.killed.served + after.killed.exhausted > 0;
   });
   await spend(after, options.spendMs);
@@ -128,24 +135,35 @@ async function endure(
 }
 
 /**
- * True when each proxy holds more of each limit than it would spend in the outage at the pace of
- * now. Only then must everybody be served.
+ * Waits until each proxy holds more of each limit than it will spend in the outage at its pace of
+ * the last ten seconds. Only then must everybody be served.
  */
-async function holdsEnough(fleet: QuotaFleet, { outageMs }: OrdealOptions): Promise<boolean> {
+async function growLeases(fleet: QuotaFleet, { outageMs }: OrdealOptions): Promise<void> {
   const read = () => Promise.all(LIMITS.map((policy) => fleet.readBooked(policy)));
-  const before = await read();
-  const atMs = performance.now();
-  await delay(2_000);
-  const tookMs = performance.now() - atMs;
-  return (await read()).every((leases, n) =>
-    fleet.proxies.every(({ id }) => {
-      const began = before[n]?.find(({ proxyId }) => proxyId === id)?.confirmed ?? 0;
-      const lease = leases.find(({ proxyId }) => proxyId === id);
-      if (lease === undefined || lease.confirmed === began) return false;
-      const pace = (lease.confirmed - began) / tookMs;
-      return lease.held - lease.outstanding > HELD_TIMES * pace * outageMs;
-    }),
-  );
+  const readings = [{ atMs: performance.now(), limits: await read() }];
+  await until("the proxies hold what the outage will take", GROW_MS_MAX, async () => {
+    await delay(1_000);
+    const now = { atMs: performance.now(), limits: await read() };
+    readings.push(now);
+    while (readings.length > 2 && now.atMs - (readings[1]?.atMs ?? 0) > PACE_MS) readings.shift();
+    const [began = now] = readings;
+    return now.limits.every((leases, n) =>
+      fleet.proxies.every(({ id }) => {
+        const before = began.limits[n]?.find(({ proxyId }) => proxyId === id)?.confirmed ?? 0;
+        const lease = leases.find(({ proxyId }) => proxyId === id);
+        if (lease === undefined || lease.confirmed === before) return false;
+        const pace = (lease.confirmed - before) / (now.atMs - began.atMs);
+        return lease.held - lease.outstanding > HELD_TIMES * pace * outageMs;
+      }),
+    );
+  });
+}
+
+function describe({ killed }: Phase, proxy: FleetProxy | undefined): string {
+  const { sent, unproven, lost, failed, left } = killed;
+  const words = [...killed.words.keys(), ...killed.odd.keys()].join(" ");
+  const said = proxy?.output.slice(-2_000);
+  return `${sent} sent, ${unproven} 503, ${lost} lost, ${failed + left} others. ${words}\n${said}`;
 }
 
 /** Until hardly anybody is served, or the time is over. */
@@ -189,7 +207,7 @@ function judgePhases(phases: readonly Phase[], lateMsMax: number): Finding[] {
     // At the beginning nothing is held, and a ledger on a busy machine may be slow to grant.
     const refused = steady.exhausted + (name === "outage" ? steady.unproven : 0);
     if (refused > 0) {
-      const words = steady.unprovenWords;
+      const words = [...steady.words.keys()].join(" ");
       findings.push(`${name}: ${refused} were refused though there was money: ${words}`);
     }
   }
