@@ -56,7 +56,18 @@ const price = {
 };
 
 async function ask(model: string, times: number, fields = {}): Promise<Answer[]> {
-  return Promise.all(Array.from({ length: times }, () => chat(weir, { model, ...fields })));
+  return Promise.all(Array.from({ length: times }, () => askOnce(model, fields)));
+}
+
+/**
+ * As clients do, again after a 503: on a busy machine the ledger may answer too late to prove that
+ * anything is left.
+ */
+function askOnce(model: string, fields = {}): Promise<Answer> {
+  return until("a limit is proven to have something or nothing", TIMEOUT_MS, async () => {
+    const answer = await chat(weir, { model, ...fields });
+    return answer.status === 503 ? undefined : answer;
+  });
 }
 
 function count(answers: readonly Answer[], status: number): number {
@@ -80,8 +91,7 @@ describe("limits of real processes", () => {
       const model = await limit("ten", rule);
       const answers = await ask(model, 60);
       expect(count(answers, 200)).toBe(10);
-      expect(count(answers, 429)).toBeGreaterThan(0);
-      expect(count(answers, 429) + count(answers, 503)).toBe(50);
+      expect(count(answers, 429)).toBe(50);
       const refused = answers.find(({ status }) => status === 429);
       expect(refused?.json.error).toMatchObject({
         type: "insufficient_quota",
@@ -111,8 +121,7 @@ describe("limits of real processes", () => {
       };
       const model = await limit("dollar", rule, { price });
       const answers = await ask(model, 80, { max_tokens: 20 });
-      // What the other worker holds for requests under way is not proven to be spent.
-      expect(count(answers, 200) + count(answers, 429) + count(answers, 503)).toBe(80);
+      expect(count(answers, 200) + count(answers, 429)).toBe(80);
       expect(count(answers, 200)).toBeGreaterThan(0);
       await eventually(async () => {
         const [bucket] = await readStatus("dollar");
@@ -122,7 +131,7 @@ describe("limits of real processes", () => {
 
       // Far above what is left, whatever that is: prompts of a byte each cost a token at most.
       const body = { model, max_tokens: 5_000, messages: [] };
-      const openai = new OpenAI({ apiKey: KEY, baseURL: `${weir.url}/v1`, maxRetries: 0 });
+      const openai = new OpenAI({ apiKey: KEY, baseURL: `${weir.url}/v1`, maxRetries: 20 });
       const refusal = await openai.chat.completions
         .create({ ...body, messages: [{ role: "user", content: "hi" }] })
         .catch((error: unknown) => error);
@@ -131,17 +140,13 @@ describe("limits of real processes", () => {
 
       const grpc = createClient(ChatService, createGrpcTransport({ baseUrl: weir.url }));
       const part = { part: { case: "text" as const, value: { text: "hi" } } };
-      const asked = grpc.createChat(
-        {
-          chat: {
-            model,
-            sampling: { maxTokens: 5_000 },
-            messages: [{ role: Role.USER, parts: [part] }],
-          },
-        },
-        { headers: { authorization: `Bearer ${KEY}` } },
-      );
-      const error = ConnectError.from(await asked.catch((thrown: unknown) => thrown));
+      const messages = [{ role: Role.USER, parts: [part] }];
+      const question = { chat: { model, sampling: { maxTokens: 5_000 }, messages } };
+      const error = await until("the ledger has said no", TIMEOUT_MS, async () => {
+        const asked = grpc.createChat(question, { headers: { authorization: `Bearer ${KEY}` } });
+        const refused = ConnectError.from(await asked.catch((thrown: unknown) => thrown));
+        return refused.code === Code.Unavailable ? undefined : refused;
+      });
       expect(error.code).toBe(Code.ResourceExhausted);
       expect(error.findDetails(ErrorInfoSchema)[0]).toMatchObject({
         reason: "BUDGET_EXHAUSTED",
@@ -301,7 +306,7 @@ describe("limits of real processes", () => {
       await weir.ready(WORKERS);
       for (let refused = 0; refused < 5; ) {
         const some = await Promise.all(
-          Array.from({ length: 20 }, () => chat(weir, { model }).catch(() => undefined)),
+          Array.from({ length: 20 }, () => askOnce(model).catch(() => undefined)),
         );
         const ok = some.filter((each) => each?.status === 200).length;
         good += ok;
