@@ -27,9 +27,19 @@ export function hearGrant(pot: Pot, grant: LeaseGrant, heard: Heard): Account | 
   if (account !== undefined) hearWindow(pot, account, endsAtMs, heard.nowMs);
   const answersCurrent = account === pot.current || pot.current.windowStartMs === NO_WINDOW;
   if (answersCurrent) hearWord(pot, grant, endsAtMs, heard);
-  if (!grant.recalled || account === undefined) return undefined;
-  account.recalledUntilMs = heard.nowMs + RECALL_MS;
-  return account;
+  if (account === undefined) return undefined;
+  if (grant.recalled) account.recalledUntilMs = heard.nowMs + RECALL_MS;
+  if (grant.recalled || wasOvertaken(account, heard, before)) return account;
+  return undefined;
+}
+
+/**
+ * A recall may overtake the answer that grants what it was to bring back, and finds nothing. What is
+ * said of a home of a rate is said anew each time.
+ */
+function wasOvertaken(account: Account, { nowMs, sent }: Heard, grantedBefore: number): boolean {
+  if (account.rate !== undefined || nowMs >= account.recalledUntilMs) return false;
+  return account.granted > grantedBefore && (sent?.need ?? 0) === 0;
 }
 
 /** How long what is settled goes back after a recall, too. */

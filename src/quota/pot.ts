@@ -74,7 +74,12 @@ export class Pot {
   /** Forgets leases of windows that are over and have nothing left; returns them. */
   sweep(): readonly Account[] {
     const gone = this.draining.filter((account) => account.over && account.settled);
-    if (gone.length > 0) this.draining = this.draining.filter((each) => !gone.includes(each));
+    if (gone.length === 0) return gone;
+    this.draining = this.draining.filter((each) => !gone.includes(each));
+    // A rate's lease that was gone may come back, and the ledger counts its level on.
+    for (const { levelGranted } of gone) {
+      this.current.levelGranted = Math.max(this.current.levelGranted, levelGranted);
+    }
     return gone;
   }
 
