@@ -16,7 +16,7 @@ import type { SqlSession } from "./sql-session.ts";
 import { StoreError } from "./store.ts";
 
 /** How many operations of a lane run at a time, each on a connection of its own. */
-const PLACES = { write: 4, read: 4, scan: 2 } as const;
+const PLACES = { write: 4, quota: 4, read: 4, scan: 2 } as const;
 const CONNECT_MS = 10_000;
 const IDLE_MS = 30_000;
 /** A process that stops in the middle of a transaction holds the others up no longer than this. */
@@ -54,8 +54,9 @@ export class PostgresBackend implements SqlBackend {
   readonly #clock: Clock;
   readonly #limits: StoreLimits;
   readonly #pool: pg.Pool;
-  readonly #gates: Readonly<Record<Lane, LaneGate>> = {
+  readonly #gates: Readonly<Record<Lane | "quota", LaneGate>> = {
     write: new LaneGate(PLACES.write),
+    quota: new LaneGate(PLACES.quota),
     read: new LaneGate(PLACES.read),
     scan: new LaneGate(PLACES.scan),
   };
@@ -70,7 +71,7 @@ export class PostgresBackend implements SqlBackend {
     this.#limits = limits;
     this.#pool = new pg.Pool({
       ...createClientConfig(url),
-      max: PLACES.write + PLACES.read + PLACES.scan,
+      max: PLACES.write + PLACES.quota + PLACES.read + PLACES.scan,
       idleTimeoutMillis: IDLE_MS,
       allowExitOnIdle: true,
       pipeline: true,
@@ -90,7 +91,10 @@ export class PostgresBackend implements SqlBackend {
    */
   transact<T>(name: OperationName, work: (session: SqlSession) => Promise<T>): Promise<T> {
     if (this.#closed) return Promise.reject(new StoreError("The store is closed."));
-    const running = this.#gates[operationLanes[name]].run(() => this.#try(name, work));
+    // Callers wait for what a report is granted, and reports for one another: neither shall wait for
+    // records that catch up, nor policies for reports.
+    const gate = this.#gates[name === "reportQuota" ? "quota" : operationLanes[name]];
+    const running = gate.run(() => this.#try(name, work));
     this.#running.add(running);
     const done = () => this.#running.delete(running);
     running.then(done, done);

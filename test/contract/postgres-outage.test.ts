@@ -11,6 +11,7 @@ import {
   startPostgres,
   withClient,
 } from "../support/postgres-server.ts";
+import { budget, nameBucket, PretendProxy } from "./quota-material.ts";
 import { createRecordAt, createWrite, everything, putTeam } from "./store-material.ts";
 
 const WAIT_MS = 90_000;
@@ -64,6 +65,22 @@ describe.skipIf(noPostgres)(`Postgres that fails${noPostgres ? ` (${noPostgres})
       expect((await store.commit(createWrite([putTeam("teams/after")]))).outcome).toBe("committed");
     });
   }
+
+  it("books quotas while as many policies as there is room for wait to be written", async () => {
+    const store = await open();
+    await store.migrate();
+    await withClient(url, async (client) => {
+      await client.query("BEGIN; LOCK TABLE resources IN ACCESS EXCLUSIVE MODE");
+      const commits = Array.from({ length: 8 }, (_, n) =>
+        store.commit(createWrite([putTeam(`teams/n${n}`)])),
+      );
+      const proxy = new PretendProxy(() => store, "one");
+      const grant = await proxy.ask(budget(100), { bucket: nameBucket(), need: 30 });
+      expect(grant.granted).toBe(30);
+      await client.query("COMMIT");
+      await Promise.all(commits);
+    });
+  });
 
   it("loses nothing that it has confirmed when the server is killed under load", async () => {
     const store = await open();
