@@ -47,12 +47,14 @@ export class SlicedReservation implements Reservation {
   #refusedBy = "";
   #ended = false;
   clampedBy: string;
+  unprovenBy: readonly string[];
 
   /** `first` is taken, for one slice of each answer. */
   constructor(tools: SliceTools, first: Ticket) {
     this.#tools = tools;
     this.#first = first;
     this.clampedBy = first.clampedBy;
+    this.unprovenBy = first.unprovenBy;
     const { choices, output } = first.purpose.bound;
     const whole = Math.min(first.outputTokensMax ?? output, output);
     this.#slice = SLICE_TOKENS * choices;
@@ -65,10 +67,6 @@ export class SlicedReservation implements Reservation {
 
   get outputTokensMax(): number | undefined {
     return this.#first.outputTokensMax;
-  }
-
-  get unprovenBy(): readonly string[] {
-    return this.#first.unprovenBy;
   }
 
   /** How many output tokens are taken now. */
@@ -165,7 +163,9 @@ export class SlicedReservation implements Reservation {
     if (ticket.pots.length < this.#pots.length) this.#pots = [...ticket.pots];
     const { unprovenBy } = ticket.purpose.call.trail;
     for (const policy of ticket.unprovenBy) {
-      if (!unprovenBy.includes(policy)) unprovenBy.push(policy);
+      if (this.unprovenBy.includes(policy)) continue;
+      this.unprovenBy = [...this.unprovenBy, policy];
+      unprovenBy.push(policy);
     }
   }
 

@@ -9,7 +9,7 @@ import { createTestLeg } from "../support/targets.ts";
 import type { Chance } from "./chance.ts";
 import type { Observer } from "./observer.ts";
 import { Killed, type ProxyLife } from "./proxy-node.ts";
-import { countIn, createAsk, drawUsage, mostUsage, type Question } from "./vendor.ts";
+import { countIn, createAsk, cutUsage, drawUsage, mostUsage, type Question } from "./vendor.ts";
 import type { VirtualTime } from "./virtual-time.ts";
 
 export interface RequestParts {
@@ -123,7 +123,7 @@ export class SimulatedRequest {
   ): Promise<"ended" | "killed"> {
     const { chance, life, id, note } = this.#parts;
     const most = mostUsage(question, reservation.outputTokensMax);
-    const actual = plan.full ? most : drawUsage(chance, most);
+    const actual = cutUsage(reservation, plan.full ? most : drawUsage(chance, most));
     note(`${id} at ${life.name}/${life.epoch} admitted, ${plan.end} in ${plan.durationMs} ms`);
     this.#take(reservation, plan, actual, most);
     await this.#pass(plan.durationMs);

@@ -2,6 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { type Price, PriceSchema, type Usage } from "../../gen/weir/v1/usage_pb.ts";
 import type { AskBounds, ChatAsk } from "../../src/mesh/ask.ts";
 import type { LimitUnit } from "../../src/mesh/limit.ts";
+import type { Reservation } from "../../src/mesh/quota.ts";
 import type { Target } from "../../src/mesh/target.ts";
 import { computeCost, createUsage, sumInputTokens, sumOutputTokens } from "../../src/mesh/usage.ts";
 import { createTestTarget } from "../support/targets.ts";
@@ -34,6 +35,8 @@ export function createQuestion(chance: Chance): Question {
     target: createTestTarget({
       price: createPrice(chance),
       outputTokensMax: chance.happens(0.1) ? undefined : chance.pick([500, 4_096, 16_384]),
+      // Of what shows all it bills, long answers are reserved in slices.
+      capabilities: bytes % 2 === 0 ? new Set(["chat"]) : undefined,
     }),
   };
 }
@@ -103,6 +106,18 @@ export function drawUsage(chance: Chance, most: Usage): Usage {
     outputTokens: outputTokens - reasoningTokens,
     reasoningTokens,
   });
+}
+
+/**
+ * What it comes to produce where it is paid for in slices: as much as can be covered at once, since
+ * it is cut where no more is to be had.
+ */
+export function cutUsage(reservation: Reservation, usage: Usage): Usage {
+  let most = sumOutputTokens(usage);
+  if (reservation.cover === undefined) return usage;
+  for (; most > 0 && reservation.cover(most) !== true; most = Math.floor(most / 2));
+  const reasoningTokens = Math.min(usage.reasoningTokens, most);
+  return { ...usage, reasoningTokens, outputTokens: most - reasoningTokens };
 }
 
 /** What a usage is in a limit's unit. Requests and slots are not counted by usage. */
