@@ -203,8 +203,11 @@ export class QuotaFleet {
       { WEIR_LINK_TOKEN: TOKEN },
     );
 
+  /** Once more where a busy machine did not connect in time. */
   #query(text: string, value: string) {
-    return withClient(this.postgres.url(DATABASE), (client) => client.query(text, [value]));
+    const ask = () =>
+      withClient(this.postgres.url(DATABASE), (client) => client.query(text, [value]));
+    return ask().catch(ask);
   }
 }
 

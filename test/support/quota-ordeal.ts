@@ -3,6 +3,7 @@ import { createSeededRandom } from "../../src/mesh/random.ts";
 import { until } from "./own-process.ts";
 import { auditFleet, type Finding, type QuotaAudit, sumBilled } from "./quota-audit.ts";
 import {
+  type Booked,
   type FleetProxy,
   type QuotaFleet,
   requestBudget,
@@ -140,13 +141,16 @@ async function endure(
  */
 async function growLeases(fleet: QuotaFleet, { outageMs }: OrdealOptions): Promise<void> {
   const read = () => Promise.all(LIMITS.map((policy) => fleet.readBooked(policy)));
-  const readings = [{ atMs: performance.now(), limits: await read() }];
+  const readings: { readonly atMs: number; readonly limits: readonly Booked[][] }[] = [];
   await until("the proxies hold what the outage will take", GROW_MS_MAX, async () => {
     await delay(1_000);
-    const now = { atMs: performance.now(), limits: await read() };
+    const limits = await read().catch(() => undefined);
+    if (limits === undefined) return false;
+    const now = { atMs: performance.now(), limits };
     readings.push(now);
     while (readings.length > 2 && now.atMs - (readings[1]?.atMs ?? 0) > PACE_MS) readings.shift();
-    const [began = now] = readings;
+    const [began] = readings;
+    if (began === undefined || began === now) return false;
     return now.limits.every((leases, n) =>
       fleet.proxies.every(({ id }) => {
         const before = began.limits[n]?.find(({ proxyId }) => proxyId === id)?.confirmed ?? 0;
@@ -245,13 +249,11 @@ class Guard {
   }
 
   async #look(): Promise<void> {
-    try {
-      const { spent, leased, forfeited } = await this.#fleet.readSums("dollar");
-      if (spent + leased + forfeited <= this.#ceiling) return;
-      this.findings.push(`the ledger: ${spent} spent + ${leased} held + ${forfeited} forfeited`);
-    } catch (error) {
-      // It went away just then.
-      if (!this.blind) this.findings.push(`the ledger cannot be read: ${error}`);
-    }
+    // It may have gone away just now, or be busy: what is read is judged.
+    const sums = await this.#fleet.readSums("dollar").catch(() => undefined);
+    if (sums === undefined) return;
+    const { spent, leased, forfeited } = sums;
+    if (spent + leased + forfeited <= this.#ceiling) return;
+    this.findings.push(`the ledger: ${spent} spent + ${leased} held + ${forfeited} forfeited`);
   }
 }
