@@ -1,4 +1,4 @@
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
 import {
   type LeaseGrant,
@@ -16,8 +16,8 @@ function createPot(fields: Partial<Limit>): Pot {
   return new Pot(bindLimit(createTestLimit(fields), ""), 0);
 }
 
-function createGrant(fields: Partial<LeaseGrant>): LeaseGrant {
-  return create(LeaseGrantSchema, { ...fields, windowEndsInMs: fields.windowEndsInMs ?? -1n });
+function createGrant(fields: MessageInitShape<typeof LeaseGrantSchema>): LeaseGrant {
+  return create(LeaseGrantSchema, { windowEndsInMs: -1n, ...fields });
 }
 
 function createHeard(nowMs: number, sent?: SentLease): Heard {

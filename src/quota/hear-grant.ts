@@ -34,8 +34,8 @@ export function hearGrant(pot: Pot, grant: LeaseGrant, heard: Heard): Account | 
 }
 
 /**
- * A recall may overtake the answer that grants what it was to bring back, and finds nothing. What is
- * said of a home of a rate is said anew each time.
+ * A recall may overtake the answer that grants what it was to bring back, and finds nothing. The
+ * home of a rate is asked for anew each time.
  */
 function wasOvertaken(account: Account, { nowMs, sent }: Heard, grantedBefore: number): boolean {
   if (account.rate !== undefined || nowMs >= account.recalledUntilMs) return false;

@@ -89,6 +89,7 @@ async function worthAsking(
     horizonMs: 0,
     input,
     recallSinceMs: row.recallSinceMs,
+    whole: false,
   });
   if (unreserved === 0) return false;
   const sinceRecall = input.atMs - row.recallSinceMs;

@@ -64,7 +64,7 @@ export async function answerAmount(context: AnswerContext, asking: Asking): Prom
       own.granted += granted;
     });
     context.granted.push({ bucket, horizonMs: current.horizonMs, ceiling: terms.amount });
-    if (need > 0) releaseRight(book, row, input.proxyId);
+    if (need > 0) releaseRight(book, row, input);
   }
   const left = terms.amount - book.usedFrom(bucket, current.horizonMs);
   const overdrawn = left < 0;
@@ -78,9 +78,10 @@ export async function answerAmount(context: AnswerContext, asking: Asking): Prom
     horizonMs: current.horizonMs,
     input,
     recallSinceMs: row.recallSinceMs,
+    whole: true,
   });
   if (free + debt + holders.unreserved < need) {
-    releaseRight(book, row, input.proxyId);
+    releaseRight(book, row, input);
     const retryAfterMs = findRetry(holders, lease, current, input.atMs);
     return { remaining, refusal: "exhausted", recalled: overdrawn, retryAfterMs };
   }

@@ -1,4 +1,5 @@
 import type { QuotaBook } from "./quota-book.ts";
+import { ANSWER_MS } from "./quota-holders.ts";
 import type { QuotaReportInput } from "./quota-report.ts";
 import type { BucketRow } from "./quota-rows.ts";
 
@@ -28,11 +29,19 @@ export function hasOtherRight(
   return atMs - row.recallAskedMs < TURN_MS;
 }
 
-/** The proxy has what it needed, or cannot have it. */
-export function releaseRight(book: QuotaBook, row: BucketRow, proxyId: string): void {
+/**
+ * The proxy has what it needed, or cannot have it. A recall that ends before all can have heard of
+ * it says nothing about those who gave nothing back.
+ */
+export function releaseRight(
+  book: QuotaBook,
+  row: BucketRow,
+  { proxyId, atMs }: Pick<QuotaReportInput, "proxyId" | "atMs">,
+): void {
   if (row.recallFor !== proxyId) return;
   row.recallFor = "";
   row.recallNeed = 0;
+  if (atMs - row.recallSinceMs <= ANSWER_MS) row.recallSinceMs = 0;
   book.change(row);
 }
 

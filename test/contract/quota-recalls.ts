@@ -121,6 +121,40 @@ export function describeQuotaRecalls(createFixture: () => Promise<StoreFixture>)
       });
     });
 
+    it("asks those anew whom a recall that was over at once did not reach", async () => {
+      const [one, two, three] = newProxies();
+      const bucket = nameBucket();
+      const terms = budget(100);
+      await one?.ask(terms, { bucket, need: 50 });
+      await two?.ask(terms, { bucket, need: 30 });
+      const asked = { bucket, need: 40 };
+      expect(await three?.ask(terms, asked)).toMatchObject({ refusal: "recalling" });
+      // Another control, whose proxy the first is, has not even looked.
+      const held = { bucket, windowStartMs: MIDNIGHT, granted: 30, returned: 30 };
+      await two?.ask(terms, held, { atMs: NOON + 10 });
+      expect(await three?.ask(terms, asked, { atMs: NOON + 50 })).toMatchObject({ granted: 40 });
+      const more = { ...held, need: 60 };
+      expect(await two?.ask(terms, more, { atMs: NOON + 5_000 })).toMatchObject({
+        refusal: "recalling",
+      });
+    });
+
+    it("asks those anew who were cut off from a recall and are heard of again", async () => {
+      const [one, two] = newProxies();
+      const bucket = nameBucket();
+      const terms = budget(100);
+      await one?.ask(terms, { bucket, need: 90 });
+      const asked = { bucket, need: 40 };
+      for (let ms = 0; ms <= 1_500; ms += 50) await two?.ask(terms, asked, { atMs: NOON + ms });
+      expect(await two?.ask(terms, asked, { atMs: NOON + 1_600 })).toMatchObject({
+        refusal: "exhausted",
+      });
+      await one?.say({}, [], { atMs: NOON + 5_000 });
+      const outcome = await two?.say({ [bucket]: terms }, [report(asked)], { atMs: NOON + 6_000 });
+      if (outcome === undefined) throw new Error("too few");
+      expect(answered(outcome).recalls).toEqual([bucket]);
+    });
+
     it("does not ask dead epochs", async () => {
       const [one, two] = newProxies();
       const bucket = nameBucket();
