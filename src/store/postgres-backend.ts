@@ -91,8 +91,8 @@ export class PostgresBackend implements SqlBackend {
    */
   transact<T>(name: OperationName, work: (session: SqlSession) => Promise<T>): Promise<T> {
     if (this.#closed) return Promise.reject(new StoreError("The store is closed."));
-    // Callers wait for what a report is granted, and reports for one another: neither shall wait for
-    // records that catch up, nor policies for reports.
+    // Callers wait for what a report is granted, and reports for one another: neither shall wait
+    // for records that catch up, nor policies for reports.
     const gate = this.#gates[name === "reportQuota" ? "quota" : operationLanes[name]];
     const running = gate.run(() => this.#try(name, work));
     this.#running.add(running);
