@@ -56,7 +56,6 @@ export class Observer {
     this.#charges.set(bucket, windows);
     windows.set(windowStartMs, (windows.get(windowStartMs) ?? 0) + amount);
     if (bound.limit.audit) return;
-    this.#judgeWindow(bound, windowStartMs);
     const charged = this.chargesOf(bound, windowStartMs);
     const ceiling = this.ceilingOf(bucket) + this.unprovenOf(bucket);
     if (charged > ceiling) {
@@ -67,9 +66,12 @@ export class Observer {
     }
   }
 
-  /** Who takes from a lease counts its end from before the ledger said it, and so is never late. */
-  #judgeWindow({ bucket, limit }: BoundLimit, windowStartMs: number): void {
-    if (limit.window === undefined || this.unprovenOf(bucket) > 0) return;
+  /**
+   * Something is taken from a window now. Who takes from a lease counts its end from before the
+   * ledger said it, and so is never late.
+   */
+  takeFrom({ bucket, limit }: BoundLimit, windowStartMs: number): void {
+    if (limit.audit || limit.window === undefined || this.unprovenOf(bucket) > 0) return;
     const ledgerMs = this.#parts.ledgerMs();
     const { endMs } = findWindow(limit.window, windowStartMs);
     if (ledgerMs <= endMs + 1) return;

@@ -9,7 +9,15 @@ import { createTestLeg } from "../support/targets.ts";
 import type { Chance } from "./chance.ts";
 import type { Observer } from "./observer.ts";
 import { Killed, type ProxyLife } from "./proxy-node.ts";
-import { countIn, createAsk, cutUsage, drawUsage, mostUsage, type Question } from "./vendor.ts";
+import {
+  boundIn,
+  countIn,
+  createAsk,
+  cutUsage,
+  drawUsage,
+  mostUsage,
+  type Question,
+} from "./vendor.ts";
 import type { VirtualTime } from "./virtual-time.ts";
 
 export interface RequestParts {
@@ -51,6 +59,8 @@ export class SimulatedRequest {
   readonly #cancellation = new Cancellation();
   /** Limits that are taken once a call, once they are. */
   #held: readonly BoundLimit[] | undefined;
+  /** Where they were taken: a call belongs to the window in which it began, whatever it tries then. */
+  readonly #heldIn = new Map<string, number>();
   #billed = false;
 
   constructor(parts: RequestParts) {
@@ -89,6 +99,7 @@ export class SimulatedRequest {
     const most = chance.happens(0.15) ? 3 : 1;
     for (let attempt = 1; ; attempt += 1) {
       const reservation = await this.#reserve(quota);
+      this.#allow(reservation);
       if (!life.alive) return "killed";
       const chosen = plan ?? choosePlan(chance);
       const ended = await this.#attempt(reservation, chosen, question);
@@ -125,7 +136,7 @@ export class SimulatedRequest {
     const most = mostUsage(question, reservation.outputTokensMax);
     const actual = cutUsage(reservation, plan.full ? most : drawUsage(chance, most));
     note(`${id} at ${life.name}/${life.epoch} admitted, ${plan.end} in ${plan.durationMs} ms`);
-    this.#take(reservation, plan, actual, most);
+    this.#take(plan, actual, most);
     await this.#pass(plan.durationMs);
     if (!life.alive) return "killed";
     if (plan.end === "unbilled") reservation.release();
@@ -138,19 +149,36 @@ export class SimulatedRequest {
     return "ended";
   }
 
+  /** What was taken without proof counts beyond the ceiling: also when its proxy died of it. */
+  #allow({ unprovenBy, outputTokensMax }: Reservation): void {
+    const { limits, observer, question } = this.#parts;
+    for (const bound of limits) {
+      const { policy, unit } = bound.limit;
+      if (!unprovenBy.includes(policy)) continue;
+      observer.allowBeyond(bound, boundIn(unit, question, outputTokensMax));
+    }
+  }
+
+  #findWindow({ bucket, limit }: BoundLimit): number {
+    const now = this.#parts.life.windows.get(bucket) ?? -1;
+    if (!isOnceACall(limit.unit)) return now;
+    const before = this.#heldIn.get(bucket) ?? now;
+    this.#heldIn.set(bucket, before);
+    return before;
+  }
+
   /** The attempt is under way: what it will be charged is charged already, as far as we judge. */
   #take(
-    reservation: Reservation,
     plan: AttemptPlan,
     actual: ReturnType<typeof drawUsage>,
     most: ReturnType<typeof drawUsage>,
   ): void {
-    const { limits, observer, life, question } = this.#parts;
+    const { limits, observer, question } = this.#parts;
     const first = this.#held === undefined;
     if (first) this.#held = limits.filter(({ limit }) => isOnceACall(limit.unit));
     const bills = plan.end !== "unbilled";
     for (const bound of limits) {
-      const { unit, kind, policy } = bound.limit;
+      const { unit, kind } = bound.limit;
       if (kind === "concurrency") {
         if (first) observer.takeSlot(bound);
         continue;
@@ -161,12 +189,10 @@ export class SimulatedRequest {
         else if (first) observer.takeRate(bound, 1);
         continue;
       }
-      if (reservation.unprovenBy.includes(policy)) {
-        observer.allowBeyond(bound, countIn(unit, most, question.target));
-      }
+      const windowStartMs = this.#findWindow(bound);
+      if (first || !once) observer.takeFrom(bound, windowStartMs);
       if (!bills || (once && this.#billed)) continue;
       const amount = countIn(unit, actual, question.target);
-      const windowStartMs = life.windows.get(bound.bucket) ?? -1;
       observer.charge(bound, windowStartMs, amount);
       if (plan.end !== "counted") observer.blurred.add(bound.bucket);
     }

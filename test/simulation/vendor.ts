@@ -93,6 +93,18 @@ export function mostUsage(question: Question, cap: number | undefined): Usage {
   return createUsage({ inputTokens, outputTokens: output * bounds.choices });
 }
 
+/**
+ * The most that must be reserved for a question in a unit: what it may come to were every token of
+ * the dearest kind, and two beyond for the arithmetic's sake. What is reserved without proof may
+ * all be booked, after a crash, though a vendor would charge less.
+ */
+export function boundIn(unit: LimitUnit, question: Question, cap: number | undefined): number {
+  const most = mostUsage(question, cap);
+  const thought = { ...most, outputTokens: 0, reasoningTokens: most.outputTokens };
+  const amounts = [most, thought].map((usage) => countIn(unit, usage, question.target));
+  return Math.max(...amounts) + (unit === "nano_usd" ? 2 : 0);
+}
+
 /** What it truly charges: often much less, sometimes all of it. */
 export function drawUsage(chance: Chance, most: Usage): Usage {
   if (chance.happens(0.1)) return most;
