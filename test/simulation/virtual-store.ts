@@ -127,12 +127,17 @@ export class VirtualStore {
     const { engine, clockMs } = this;
     if (clockMs === undefined) return engine;
     return {
-      rows: (sql, values) => engine.rows(sql, values),
+      rows: (sql, values = []) => {
+        // As a value, so that a statement need not be prepared anew for each millisecond.
+        if (!sql.includes(CLOCK_SQL)) return engine.rows(sql, values);
+        const timed = sql.replaceAll(CLOCK_SQL, `$${values.length + 1}`);
+        return engine.rows(timed, [...values, clockMs()]);
+      },
       run: (sql, values) => engine.run(sql, values),
       runEach: (sql, sets) => engine.runEach(sql, sets),
       script: (sql) => engine.script(sql),
       hasTable: (name) => engine.hasTable(name),
-      clockSql: String(clockMs()),
+      clockSql: CLOCK_SQL,
     };
   }
 
@@ -140,5 +145,7 @@ export class VirtualStore {
     return this.#chance.wait(this.faults.delayMs);
   }
 }
+
+const CLOCK_SQL = "clock_of_the_server()";
 
 type Operation = (session: SqlSession, input: unknown) => unknown;
