@@ -76,6 +76,19 @@ describe("a long answer", () => {
     expect(parts.proxy.quota.invariant()).toBe(0);
   });
 
+  it("leaves a limit that only audits at what was taken of it, where that stepped aside", async () => {
+    const parts = setUp({ amount: 1_000_000 });
+    const fields = { policy: "policies/audit", unit: "tokens", audit: true } as const;
+    const audited = parts.house.bind({ ...fields, amount: INPUT + 9_000 });
+    const taken = await open({ ...parts, limits: [...parts.limits, audited] });
+    expect(await cover(parts.house, taken, 20_000)).toBe(true);
+    taken.settle(createUsage({ inputTokens: 10, outputTokens: 20_000 }), undefined);
+    await parts.house.clock.advance(2_500);
+    expect(parts.house.ledger.spent(parts.bound.bucket)).toBe(20_010);
+    expect(parts.house.ledger.spent(audited.bucket)).toBe(INPUT + SLICE_TOKENS);
+    expect(parts.proxy.quota.counters.overrun).toBe(0);
+  });
+
   it("is cut where no more is to be had, and names the policy", async () => {
     const parts = setUp({ amount: INPUT + 9_000 });
     const taken = await open(parts);

@@ -190,7 +190,11 @@ export class SlicedReservation implements Reservation {
     for (const pot of first.pots) {
       const taken = tickets.map((ticket) => ticket.amountOf(pot));
       const reserved = taken.reduce((sum, each) => sum + each, 0);
-      let rest = first.spend(pot, reserved, usage, cost);
+      // A limit that only audits and stepped aside knows no more than was taken of it.
+      const aside = isSliced(pot) && !this.#pots.includes(pot);
+      let rest = aside
+        ? Math.min(first.measure(pot, reserved, usage, cost), reserved)
+        : first.spend(pot, reserved, usage, cost);
       const last = taken.findLastIndex((each) => each > 0);
       taken.forEach((each, i) => {
         const part = i === last ? rest : Math.min(rest, each);

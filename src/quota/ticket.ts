@@ -121,16 +121,22 @@ export class Ticket implements Reservation, OpenEntry {
     }
   }
 
-  /** What is spent of a bucket where so much is reserved; all where nobody has counted. */
-  spend(pot: Pot, reserved: number, usage: Usage | undefined, cost: Cost | undefined): number {
+  /** What is used of a bucket where so much is reserved; all where nobody has counted. */
+  measure(pot: Pot, reserved: number, usage: Usage | undefined, cost: Cost | undefined): number {
     if (usage === undefined) return reserved;
     const { limit } = pot.bound;
     const { target, bound } = this.purpose;
     if (usage.estimated) {
       return Math.min(estimatedAmount(limit, target, bound, usage) ?? reserved, reserved);
     }
-    const actual = actualAmount(limit, target, usage, cost) ?? reserved;
+    return actualAmount(limit, target, usage, cost) ?? reserved;
+  }
+
+  /** The same, to be charged: beyond what is reserved is a fault. */
+  spend(pot: Pot, reserved: number, usage: Usage | undefined, cost: Cost | undefined): number {
+    const actual = this.measure(pot, reserved, usage, cost);
     if (actual <= reserved) return actual;
+    const { limit } = pot.bound;
     const { counters } = this.#desk;
     counters.overrun += 1;
     if (limit.unit === "nano_usd") counters.overrunNanoUsd += actual - reserved;

@@ -99,8 +99,10 @@ export class SimulatedRequest {
     const most = chance.happens(0.15) ? 3 : 1;
     for (let attempt = 1; ; attempt += 1) {
       const reservation = await this.#reserve(quota);
-      this.#allow(reservation);
-      if (!life.alive) return "killed";
+      if (!life.alive) {
+        this.#allow(reservation);
+        return "killed";
+      }
       const chosen = plan ?? choosePlan(chance);
       const ended = await this.#attempt(reservation, chosen, question);
       if (ended === "killed") return "killed";
@@ -136,6 +138,7 @@ export class SimulatedRequest {
     const most = mostUsage(question, reservation.outputTokensMax);
     const actual = cutUsage(reservation, plan.full ? most : drawUsage(chance, most));
     note(`${id} at ${life.name}/${life.epoch} admitted, ${plan.end} in ${plan.durationMs} ms`);
+    this.#allow(reservation);
     this.#take(plan, actual, most);
     await this.#pass(plan.durationMs);
     if (!life.alive) return "killed";
