@@ -118,6 +118,8 @@ async function spendAll(world: World, bound: BoundLimit): Promise<Left | undefin
       );
       return undefined;
     }
+    // What was admitted without proof is booked when its proxy next needs a lease, perhaps just now.
+    if (world.observer.unprovenOf(bucket) > 0) return undefined;
     const left = measure(world, bound, booked, probed);
     world.trace.note(`probe of ${amount} refused: ${JSON.stringify(left)}`);
     for (const lease of listLeases(world.store.engine, bucket)) world.trace.note(lease);

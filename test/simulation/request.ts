@@ -152,12 +152,16 @@ export class SimulatedRequest {
     return "ended";
   }
 
-  /** What was taken without proof counts beyond the ceiling: also when its proxy died of it. */
-  #allow({ unprovenBy, outputTokensMax }: Reservation): void {
+  /**
+   * What is taken without proof counts beyond the ceiling: also when its proxy dies of it. Of a long
+   * answer further slices may be taken so at any later time, and are charged when nobody counts.
+   */
+  #allow({ unprovenBy, outputTokensMax, cover }: Reservation): void {
     const { limits, observer, question } = this.#parts;
     for (const bound of limits) {
-      const { policy, unit } = bound.limit;
-      if (!unprovenBy.includes(policy)) continue;
+      const { policy, unit, allowUnproven } = bound.limit;
+      const mayBe = allowUnproven && cover !== undefined;
+      if (!mayBe && !unprovenBy.includes(policy)) continue;
       observer.allowBeyond(bound, boundIn(unit, question, outputTokensMax));
     }
   }
