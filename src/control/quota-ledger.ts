@@ -148,7 +148,7 @@ class Ledger implements QuotaLedger {
         return createUnavailable(report.sequence, outcome.reason, true);
       }
       this.#follow(from, outcome);
-      return createReply(report.sequence, outcome.grants);
+      return createReply(report.sequence, outcome.grants, outcome.stopped);
     } catch (error) {
       const text = error instanceof Error ? error.message : String(error);
       this.#tell(`A quota report of ${from.proxyId} could not be booked: ${text}`);

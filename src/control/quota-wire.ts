@@ -42,12 +42,17 @@ export function readReport(
 }
 
 /** The answer, as it goes over the link. */
-export function createReply(sequence: bigint, grants: readonly QuotaGrant[]): QuotaReply {
+export function createReply(
+  sequence: bigint,
+  grants: readonly QuotaGrant[],
+  suspended = false,
+): QuotaReply {
   return {
     $typeName: "weir.link.v1.QuotaReply",
     sequence,
     unavailable: "",
     superseded: false,
+    suspended,
     leases: grants.map((grant) => ({
       $typeName: "weir.link.v1.LeaseGrant",
       bucket: grant.bucket,
@@ -75,7 +80,7 @@ export function createUnavailable(
   superseded = false,
 ): QuotaReply {
   const $typeName = "weir.link.v1.QuotaReply";
-  return { $typeName, sequence, leases: [], unavailable: reason, superseded };
+  return { $typeName, sequence, leases: [], unavailable: reason, superseded, suspended: false };
 }
 
 const refusals: Readonly<Record<QuotaRefusal, LeaseGrant_Refusal>> = {

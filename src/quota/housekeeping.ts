@@ -1,4 +1,4 @@
-import type { Account } from "./account.ts";
+import { type Account, NO_WINDOW } from "./account.ts";
 import type { Desk } from "./desk.ts";
 import { RECALL_MS } from "./hear-grant.ts";
 import { excessOf, holding, sizeLease } from "./lease-size.ts";
@@ -60,6 +60,16 @@ export class Housekeeping {
         account.recalledUntilMs = Number.POSITIVE_INFINITY;
         if (account.dirty) this.#desk.changed(pot);
       }
+    }
+  }
+
+  /** Has every lease reported, whatever has changed of it. */
+  reportAll(): void {
+    for (const pot of this.#pots.all()) {
+      for (const account of [pot.current, ...pot.draining]) {
+        if (account.windowStartMs !== NO_WINDOW) account.dirty = true;
+      }
+      this.#desk.changed(pot);
     }
   }
 

@@ -104,6 +104,8 @@ class QuotaRoom implements QuotaRoomProxy, Desk {
   readonly #ticking: Timer;
   readonly #inquiry: Inquiry;
   #ticks = 0;
+  /** The ledger has lost what it had committed, and was told all that is held here. */
+  #suspended = false;
   #closed: (() => void) | undefined;
 
   constructor(tools: QuotaTools) {
@@ -254,6 +256,12 @@ class QuotaRoom implements QuotaRoomProxy, Desk {
   /** First all grants, then those who wait, and what others need at last. */
   #heard(reply: QuotaReply, answered: Answered): void {
     const nowMs = this.clock.now();
+    // Nobody else can tell an older ledger what it has granted here, also of leases that rest.
+    if (reply.suspended && !this.#suspended) {
+      this.#housekeeping.reportAll();
+      this.#reporter.schedule(this.#options.coalesceMs);
+    }
+    this.#suspended = reply.suspended;
     const heard: Pot[] = [];
     const recalled: Account[] = [];
     for (const grant of reply.leases) {

@@ -67,7 +67,14 @@ export async function reportQuota(
   await book.save(session);
   await assertWithinCeilings(session, context.granted);
   const violations = await findViolations(session, book);
-  return { outcome: "answered", grants, recalls: [...recalls], violations, suspended: fresh };
+  return {
+    outcome: "answered",
+    grants,
+    recalls: [...recalls],
+    violations,
+    stopped: suspended,
+    suspended: fresh,
+  };
 }
 
 function without<T>(map: ReadonlyMap<string, T>, keys: ReadonlySet<string>): Map<string, T> {

@@ -84,6 +84,8 @@ export type QuotaReportOutcome =
       readonly recalls: readonly string[];
       /** Sums that do not add up, in sentences: faults of Weir. */
       readonly violations: readonly string[];
+      /** True while nothing is granted, since the ledger has lost commits. */
+      readonly stopped?: boolean;
       /** Set when this report was the first to show that the ledger has lost commits. */
       readonly suspended: string | undefined;
     };

@@ -87,7 +87,13 @@ function connectLedger(quota: QuotaRoomProxy): void {
       levelGranted: lease.levelReturned + PLENTY * 1_000n,
     }));
     const $typeName = "weir.link.v1.QuotaReply";
-    const reply = { $typeName, leases, unavailable: "", superseded: false } as const;
+    const reply = {
+      $typeName,
+      leases,
+      unavailable: "",
+      superseded: false,
+      suspended: false,
+    } as const;
     queueMicrotask(() => quota.reply({ ...reply, sequence: report.sequence }));
   });
 }

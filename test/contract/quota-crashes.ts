@@ -148,6 +148,8 @@ export function describeQuotaCrashes(createFixture: () => Promise<StoreFixture>)
       const other = new PretendProxy(store, "older-2");
       const refused = await other.ask(budget(100), { bucket, need: 1 });
       expect(refused).toMatchObject({ granted: 0, refusal: "suspended", recalled: false });
+      // Also one that asks for nothing: it may hold what the ledger does not know.
+      expect(answered(await other.say({}, [])).stopped).toBe(true);
       expect(await store().quotaSuspension()).toMatchObject({ sinceMs: NOON });
 
       expect((await store().resumeQuota())?.reason).toContain("older-1");

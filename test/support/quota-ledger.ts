@@ -271,7 +271,14 @@ function createLease(bucket: string, pot: PotRow, row: WindowRow): LeaseRow {
 
 function createReply(report: QuotaReport, unavailable: string, superseded = false): QuotaReply {
   const { sequence } = report;
-  return { $typeName: "weir.link.v1.QuotaReply", sequence, leases: [], unavailable, superseded };
+  return {
+    $typeName: "weir.link.v1.QuotaReply",
+    sequence,
+    leases: [],
+    unavailable,
+    superseded,
+    suspended: false,
+  };
 }
 
 /** A grant of nothing. */
