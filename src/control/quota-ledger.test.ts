@@ -146,11 +146,11 @@ describe("the quota ledger of a control", () => {
     }
   });
 
-  it("is unavailable after a second in which the store does not answer", async () => {
+  it("is unavailable when the store does not answer for too long", async () => {
     const slow = new SlowStore();
     const ledger = open({ reportQuota: slow.reportQuota });
     const pending = send(ledger, ask(1n, { need: 1n }));
-    await clock.advance(1000);
+    await clock.advance(2_500);
     expect((await pending).unavailable).toContain("does not answer");
     expect(ledger.counters).toMatchObject({ reports: 1, unavailable: 1 });
   });
@@ -159,7 +159,7 @@ describe("the quota ledger of a control", () => {
     const slow = new SlowStore();
     const ledger = open({ reportQuota: slow.reportQuota });
     const pending = send(ledger, ask(1n, { need: 1n }));
-    await clock.advance(1000);
+    await clock.advance(2_500);
     expect((await pending).unavailable).toContain("does not answer");
     const again = send(ledger, ask(1n, { need: 1n }));
     await clock.advance(500);
@@ -172,7 +172,7 @@ describe("the quota ledger of a control", () => {
     const slow = new SlowStore();
     const ledger = open({ reportQuota: slow.reportQuota });
     const pending = send(ledger, ask(1n, { need: 1n }));
-    await clock.advance(1000);
+    await clock.advance(2_500);
     await pending;
     slow.answers[0]?.(nothing);
     await clock.advance(0);
@@ -193,7 +193,7 @@ describe("the quota ledger of a control", () => {
         : new Promise((_, reject) => failing.push(reject));
     const ledger = open({ reportQuota });
     const pending = send(ledger, ask(1n, { need: 30n }));
-    await clock.advance(1000);
+    await clock.advance(2_500);
     await pending;
     failing[0]?.(new Error("disk I/O error"));
     await clock.advance(0);

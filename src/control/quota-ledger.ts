@@ -223,7 +223,7 @@ function isOf(turn: Turn, from: ProxyStart, report: QuotaReport): boolean {
   return turn.epoch === from.epoch && turn.sequence === report.sequence;
 }
 
-const ANSWER_MS = 1000;
+const ANSWER_MS = 2_500;
 const TURNS_MAX = 1000;
 const EXPIRE_EVERY_MS = 3_600_000;
 const EXPIRED_A_TIME = 1000;

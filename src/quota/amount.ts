@@ -58,14 +58,6 @@ export function actualAmount(
   return unit === "output_tokens" ? sumOutputTokens(usage) : undefined;
 }
 
-/**
- * True when somebody has counted. No attempt that was billed has used no token at all: zeros mean
- * that the vendor did not count.
- */
-export function isCounted(usage: Usage | undefined): usage is Usage {
-  return usage !== undefined && sumInputTokens(usage) + sumOutputTokens(usage) > 0;
-}
-
 function priceFor(limit: Limit, target: Target): Price | undefined {
   return target.price ?? limit.defaultPrice;
 }

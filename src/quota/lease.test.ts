@@ -168,7 +168,7 @@ describe("settling", () => {
   const cases = [
     { what: "what was counted", usage: used(30), spent: 30 },
     { what: "everything when nobody counted", usage: undefined, spent: 200 },
-    { what: "everything when the vendor says zero", usage: used(0), spent: 200 },
+    { what: "nothing when the vendor has counted nothing", usage: used(0), spent: 0 },
     { what: "more than was taken, when it was more", usage: used(900), spent: 900 },
   ];
   for (const { what, usage, spent } of cases) {

@@ -78,8 +78,8 @@ export interface QuotaRoomProxy extends Quota, QuotaLink {
 }
 
 export const defaultQuotaOptions: QuotaOptions = {
-  refillWaitMs: 1_000,
-  recallWaitMs: 3_000,
+  refillWaitMs: 2_000,
+  recallWaitMs: 4_000,
   recallPollMs: 50,
   coalesceMs: 3,
   reportMs: 1_000,

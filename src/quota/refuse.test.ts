@@ -121,13 +121,13 @@ describe("when nobody can prove that anything is left", () => {
     expect(taken.length).toBeGreaterThanOrEqual(8);
   });
 
-  it("refuses after a second without an answer", async () => {
+  it("refuses after two seconds without an answer", async () => {
     const house = new HouseFixture();
     const limits = [house.bind({})];
     const proxy = house.start("a", 1, { options: { refillWaitMs: 250 } });
     proxy.copies = () => 0;
     const attempt = () => reserveOnce(proxy, house.call(), limits);
-    const error = await refusalOf(house, attempt, 1_000);
+    const error = await refusalOf(house, attempt, 2_000);
     expect(error.reason).toBe("QUOTA_UNAVAILABLE");
   });
 

@@ -1,7 +1,7 @@
 import type { Cost, Usage } from "../../gen/weir/v1/usage_pb.ts";
 import { asMeshError } from "../mesh/errors.ts";
 import type { Reservation } from "../mesh/quota.ts";
-import { boundAmount, isCounted } from "./amount.ts";
+import { boundAmount } from "./amount.ts";
 import type { Desk } from "./desk.ts";
 import type { Gate } from "./gate.ts";
 import type { Pot } from "./pot.ts";
@@ -80,7 +80,7 @@ export class SlicedReservation implements Reservation {
 
   settle(usage: Usage | undefined, cost: Cost | undefined): void {
     if (this.#more.length === 0) this.#first.settle(usage, cost);
-    else if (!this.#ended) this.#settleAll(isCounted(usage) ? usage : undefined, cost);
+    else if (!this.#ended) this.#settleAll(usage, cost);
     this.#ended = true;
   }
 

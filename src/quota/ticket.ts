@@ -3,7 +3,7 @@ import type { Call } from "../mesh/call.ts";
 import type { Reservation } from "../mesh/quota.ts";
 import type { Target } from "../mesh/target.ts";
 import type { Account } from "./account.ts";
-import { actualAmount, isCounted } from "./amount.ts";
+import { actualAmount } from "./amount.ts";
 import type { AskBound } from "./bound.ts";
 import type { Desk } from "./desk.ts";
 import { estimatedAmount } from "./estimate.ts";
@@ -73,7 +73,7 @@ export class Ticket implements Reservation, OpenEntry {
   }
 
   settle(usage: Usage | undefined, cost: Cost | undefined): void {
-    this.#end(isCounted(usage) ? usage : undefined, cost, true);
+    this.#end(usage, cost, true);
   }
 
   release(): void {

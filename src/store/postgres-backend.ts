@@ -131,6 +131,11 @@ export class PostgresBackend implements SqlBackend {
     if (this.#abandoned) throw new StoreError("The store is closed.");
     const { begin, limitMs } = this.#plan(name);
     const client = await this.#pool.connect();
+    if (this.#abandoned) {
+      // The connection came too late to be broken off with the others.
+      client.release(true);
+      throw new StoreError("The store is closed.");
+    }
     this.#clients.add(client);
     // A statement that takes too long is ended by the server; a server that does not answer at all,
     // by this.

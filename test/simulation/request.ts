@@ -40,8 +40,8 @@ export interface RequestParts {
 export interface AttemptPlan {
   readonly durationMs: number;
   /**
-   * `counted`: usage is told; `silent`: charged, and nobody says how much; `zero`: the vendor says
-   * nothing was used; `unbilled`: it fails before anything is charged.
+   * `counted`: usage is told; `silent`: charged, and nobody says how much; `zero`: the vendor
+   * counts nothing, and charges nothing; `unbilled`: it fails before anything is charged.
    */
   readonly end: "counted" | "silent" | "zero" | "unbilled";
   /** True when the vendor charges all that it may. */
@@ -136,7 +136,8 @@ export class SimulatedRequest {
   ): Promise<"ended" | "killed"> {
     const { chance, life, id, note } = this.#parts;
     const most = mostUsage(question, reservation.outputTokensMax);
-    const actual = cutUsage(reservation, plan.full ? most : drawUsage(chance, most));
+    const drawn = cutUsage(reservation, plan.full ? most : drawUsage(chance, most));
+    const actual = plan.end === "zero" ? emptyUsage(drawn) : drawn;
     note(`${id} at ${life.name}/${life.epoch} admitted, ${plan.end} in ${plan.durationMs} ms`);
     this.#allow(reservation);
     this.#take(plan, actual, most);
@@ -144,10 +145,7 @@ export class SimulatedRequest {
     if (!life.alive) return "killed";
     if (plan.end === "unbilled") reservation.release();
     else if (plan.end === "silent") reservation.settle(undefined, undefined);
-    else if (plan.end === "zero") {
-      const nothing = { ...actual, inputTokens: 0, outputTokens: 0, cacheReadTokens: 0 };
-      reservation.settle({ ...nothing, reasoningTokens: 0 }, undefined);
-    } else reservation.settle(actual, computeCost(actual, question.target.price));
+    else reservation.settle(actual, computeCost(actual, question.target.price));
     this.#refund(plan, actual, most);
     return "ended";
   }
@@ -212,7 +210,7 @@ export class SimulatedRequest {
     most: ReturnType<typeof drawUsage>,
   ): void {
     const { limits, observer, question } = this.#parts;
-    if (plan.end === "silent" || plan.end === "zero") return;
+    if (plan.end === "silent") return;
     for (const bound of limits) {
       const { kind, unit } = bound.limit;
       if (kind !== "rate" || isOnceACall(unit)) continue;
@@ -246,4 +244,8 @@ function choosePlan(chance: Chance): AttemptPlan {
   const roll = chance.unit();
   const end = roll < 0.78 ? "counted" : roll < 0.86 ? "silent" : roll < 0.89 ? "zero" : "unbilled";
   return { durationMs: chance.magnitude(20, 5_000), end, full: chance.happens(0.1) };
+}
+
+function emptyUsage(usage: ReturnType<typeof drawUsage>): ReturnType<typeof drawUsage> {
+  return { ...usage, inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, reasoningTokens: 0 };
 }
