@@ -6,7 +6,7 @@ import {
   LeaseGrantSchema,
   LeaseReportSchema,
 } from "../../gen/weir/link/v1/link_service_pb.ts";
-import { createTestLimit } from "../../test/support/quota-house.ts";
+import { createTestLimit, HouseFixture, reserveOnce } from "../../test/support/quota-house.ts";
 import { bindLimit, type Limit } from "../mesh/limit.ts";
 import { type Heard, hearGrant, yieldLease } from "./hear-grant.ts";
 import { Pot } from "./pot.ts";
@@ -45,24 +45,23 @@ describe("a rate whose policy was gone for a while", () => {
 });
 
 describe("a recall that overtakes a grant", () => {
-  const grant = createGrant({ granted: 500n });
-
-  function hear(need: number): { readonly pot: Pot; readonly yields: boolean } {
+  it("has given back what nobody waits for any more", () => {
     const pot = createPot({ unit: "tokens" });
     const { current } = pot;
     current.recalledUntilMs = 10_000;
     const lease = create(LeaseReportSchema, { windowStartMs: -1n });
-    const sent = { pot, account: current, lease, need, alone: true };
-    return { pot, yields: hearGrant(pot, grant, createHeard(5_000, sent)) === current };
-  }
-
-  it("has what nobody needs given back", () => {
-    expect(hear(0).yields).toBe(true);
+    const sent = { pot, account: current, lease, need: 500, alone: true };
+    const grant = createGrant({ granted: 500n });
+    expect(hearGrant(pot, grant, createHeard(5_000, sent))).toBe(current);
   });
 
-  it("leaves what somebody waits for", () => {
-    const { pot, yields } = hear(500);
-    expect(yields).toBe(false);
-    expect(pot.current.available).toBe(500);
+  it("leaves what somebody waits for", async () => {
+    const house = new HouseFixture();
+    const bound = house.bind({ unit: "tokens" });
+    const proxy = house.start("a");
+    const taking = reserveOnce(proxy, house.call(), [bound]);
+    proxy.quota.recall({ $typeName: "weir.link.v1.QuotaRecall", buckets: [bound.bucket] });
+    await house.clock.advance(100);
+    await expect(taking).resolves.toBeDefined();
   });
 });

@@ -37,9 +37,10 @@ export function hearGrant(pot: Pot, grant: LeaseGrant, heard: Heard): Account | 
  * A recall may overtake the answer that grants what it was to bring back, and finds nothing. The
  * home of a rate is asked for anew each time.
  */
-function wasOvertaken(account: Account, { nowMs, sent }: Heard, grantedBefore: number): boolean {
+function wasOvertaken(account: Account, { nowMs }: Heard, grantedBefore: number): boolean {
   if (account.rate !== undefined || nowMs >= account.recalledUntilMs) return false;
-  return account.granted > grantedBefore && (sent?.need ?? 0) === 0;
+  // Who waited when it was asked for may have gone.
+  return account.granted > grantedBefore && account.pot.waiters.size === 0;
 }
 
 /** How long what is settled goes back after a recall, too. */
