@@ -138,7 +138,9 @@ async function spendAll(world: World, bound: BoundLimit): Promise<Left | undefin
 
 async function probe(world: World, bound: BoundLimit, amount: number): Promise<Outcome> {
   const { chance, time, observer } = world;
-  const up = world.proxies.filter((node) => !world.isStopping(node) && node.life !== undefined);
+  // One that was stopped may have started just now.
+  const up = world.proxies.filter((node) => !world.isStopping(node) && world.isLinked(node));
+  if (up.length === 0) return "killed";
   const { life } = chance.pick(up);
   if (life === undefined) return "killed";
   let outcome: Outcome | undefined;

@@ -202,6 +202,11 @@ export class World {
     return this.#stopping.has(node);
   }
 
+  /** True while it can ask the ledger. */
+  isLinked(node: ProxyNode): boolean {
+    return node.life !== undefined && this.#links.get(node)?.connection !== undefined;
+  }
+
   killControl(control: ControlNode): void {
     this.trace.note(`${control.name} killed`);
     control.kill();
