@@ -87,7 +87,8 @@ export class Gate {
     if (limit.audit) {
       // What nobody knows is no reason to say that it would have been refused.
       if (!unproven) {
-        ticket.purpose.call.trail.auditDeniedBy.push(limit.policy);
+        const { auditDeniedBy } = ticket.purpose.call.trail;
+        if (!auditDeniedBy.includes(limit.policy)) auditDeniedBy.push(limit.policy);
         counters.auditDenied += 1;
       }
       ticket.drop(at);

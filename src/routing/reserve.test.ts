@@ -196,6 +196,13 @@ describe("the reservations of a call", () => {
     expect(call.trail.downgradedBy).toBe("policies/money");
   });
 
+  it("names a policy once in the record, however many attempts it let pass unproven", async () => {
+    const { call, run } = createHouse({ a: failing(429, true), b: async () => end });
+    await run([limited(["a", "b"])]);
+    expect(call.trail.attempts).toHaveLength(2);
+    expect(call.trail.unprovenBy).toEqual(["policies/slow"]);
+  });
+
   it("gives back what the ledger grants after the caller has left", async () => {
     const { quota, call, run } = createHouse({ a: async () => end });
     const grant = Promise.withResolvers<void>();

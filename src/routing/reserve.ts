@@ -36,7 +36,10 @@ export function takeReservation<E, T>(
 
   function note(reservation: Reservation): Reservation {
     trail.clampedBy = reservation.clampedBy;
-    for (const policy of reservation.unprovenBy) trail.unprovenBy.push(policy);
+    // Each attempt reserves; the record names a policy once.
+    for (const policy of reservation.unprovenBy) {
+      if (!trail.unprovenBy.includes(policy)) trail.unprovenBy.push(policy);
+    }
     return reservation;
   }
 }
