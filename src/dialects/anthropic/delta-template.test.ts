@@ -1,9 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { ChatEvent } from "../../mesh/chunk.ts";
-import { MeshError } from "../../mesh/errors.ts";
 import type { JsonValue } from "../../mesh/json.ts";
-import type { StreamReader } from "../dialect.ts";
+import { readAll } from "../read-all.fixture.ts";
 import { createChatAsk } from "../typed-ask.ts";
 import { DeltaTemplate } from "./delta-template.ts";
 import { readAsk } from "./read-request.ts";
@@ -113,24 +111,6 @@ const streams = fc
     });
     return { jsons: [...jsons, '{"type":"message_stop"}'], run };
   });
-
-/** All that a reader makes of frames, `run` of them in each read. */
-function readAll(reader: StreamReader, frames: readonly string[], run: number): unknown {
-  const seen: ChatEvent[] = [];
-  const content: boolean[] = [];
-  const told = (): unknown => ({ ended: reader.ended, partial: reader.partialUsage() });
-  try {
-    for (let at = 0; at < frames.length; at += run) {
-      const chunk = reader.read(Buffer.from(frames.slice(at, at + run).join("")));
-      content.push(chunk?.content ?? false);
-      seen.push(...(chunk?.events() ?? []));
-    }
-    return { seen, content, end: reader.end(), told: told() };
-  } catch (thrown) {
-    if (!(thrown instanceof MeshError)) throw thrown;
-    return { seen, content, reason: thrown.reason, told: told() };
-  }
-}
 
 describe("reading by comparing", () => {
   it("makes of each stream what parsing each frame makes of it", () => {
