@@ -1,7 +1,6 @@
 import { toJsonString } from "@bufbuild/protobuf";
 import { z } from "zod";
 import { type Alert, AlertSchema } from "../../gen/weir/admin/v1/admin_service_pb.ts";
-import { asWeirError } from "../client/admin.ts";
 import { formatAmount } from "./amount.ts";
 import type { Command } from "./command.ts";
 import {
@@ -16,9 +15,7 @@ import { formatTime } from "./quantities.ts";
 import { type OptionSpecs, readOptions } from "./read-options.ts";
 import { formatTable } from "./table.ts";
 import { UsageError } from "./usage-error.ts";
-
-/** Longer than anybody watches; without it the client's deadline would end the stream. */
-const WATCH_MS = 24 * 3_600_000;
+import { watch } from "./watch.ts";
 
 const options: OptionSpecs = {
   ...adminOptions,
@@ -35,8 +32,6 @@ const schema = z.object({
   follow: z.boolean().default(false),
   limit: z.coerce.number().int().min(1).max(1000).default(20),
 });
-
-type Given = z.output<typeof schema>;
 
 /** `weir alerts`: what budgets have told, and the secret that webhooks verify by. */
 export const command: Command = {
@@ -63,35 +58,14 @@ export const command: Command = {
       }
       const show = (alert: Alert) => print(given.output === "json" ? toLine(alert) : say(alert));
       for (const alert of alerts.toReversed()) show(alert);
-      return follow(given, (request, calling) => admin.tailAlerts(request, calling), show);
+      const request = { policy: given.policy };
+      return watch(
+        (calling) => admin.tailAlerts(request, calling),
+        ({ alert }) => alert !== undefined && show(alert),
+      );
     });
   },
 };
-
-type Tail = (
-  request: { readonly policy: string },
-  calling: { readonly signal: AbortSignal; readonly timeoutMs: number },
-) => AsyncIterable<{ readonly alert?: Alert | undefined }>;
-
-async function follow(given: Given, tail: Tail, show: (alert: Alert) => void): Promise<number> {
-  const stop = new AbortController();
-  const interrupt = (): void => stop.abort();
-  process.once("SIGINT", interrupt);
-  process.once("SIGTERM", interrupt);
-  const calling = { signal: stop.signal, timeoutMs: WATCH_MS };
-  try {
-    for await (const { alert } of tail({ policy: given.policy }, calling)) {
-      if (alert !== undefined) show(alert);
-    }
-    throw new Error("Weir ended the stream; run it again");
-  } catch (error) {
-    if (stop.signal.aborted && asWeirError(error).code === 1) return 0;
-    throw error;
-  } finally {
-    process.off("SIGINT", interrupt);
-    process.off("SIGTERM", interrupt);
-  }
-}
 
 function formatAlerts(alerts: readonly Alert[]): string {
   if (alerts.length === 0) return "No budget has told anything yet.";
