@@ -15,6 +15,7 @@ import type { LocalEngine } from "../providers/find-local-engines.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { Address } from "./address.ts";
 import type { Environment } from "./command.ts";
+import { defaultMaxConnections, readDescriptorLimit } from "./max-connections.ts";
 import { openStore } from "./open-store.ts";
 
 /**
@@ -117,6 +118,7 @@ function openControlPort(
     reusePort: false,
     ...(tls === undefined ? {} : { tls }),
     clock,
+    maxConnections: defaultMaxConnections(readDescriptorLimit()),
     http1: handler,
     http2: (stream, headers) => http2AsRequest(stream, headers, handler),
   });

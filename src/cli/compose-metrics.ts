@@ -1,4 +1,5 @@
 import type { RequestRecord } from "../../gen/weir/admin/v1/record_pb.ts";
+import type { Port } from "../ingress/port.ts";
 import type { Journal } from "../link/journal.ts";
 import type { Clock } from "../mesh/clock.ts";
 import type { QuotaCounters } from "../quota/counters.ts";
@@ -16,6 +17,7 @@ export interface MetricOwner {
   readonly clock: Clock;
 }
 
+type CountedPort = Pick<Port, "connections">;
 type CountedJournal = Pick<Journal, "counts">;
 
 /** What a proxy counts, and what Prometheus reads of it. */
@@ -28,12 +30,18 @@ export class ProxyMetrics {
   readonly #requests = new Tally();
   readonly #refused = new Map<string, number>();
   readonly #attempts = new Tally();
+  #port: CountedPort | undefined;
 
   constructor(owner: MetricOwner, journal: CountedJournal, counters: QuotaCounters) {
     this.#proxyId = owner.proxyId;
     this.#journal = journal;
     this.#counters = counters;
     this.#turning = owner.clock.every(TURN_MS, () => this.#health.turn());
+  }
+
+  /** The port that clients call, once it is open. */
+  watch(port: CountedPort): void {
+    this.#port = port;
   }
 
   /** A request has left its record. */
@@ -55,6 +63,7 @@ export class ProxyMetrics {
       listBreakers(breakers),
       ...listQuota(this.#counters),
       ...listJournal(this.#journal),
+      ...listConnections(this.#port),
       createMetric("gauge", "weir_policy_revision", "Revision that is served by.", revision),
       ...this.#health.metrics(),
     ];
@@ -152,6 +161,27 @@ function listJournal(journal: CountedJournal): Metric[] {
     ),
     createMetric("counter", `${name}_late_total`, "Records answered for before the disk.", late),
     createMetric("counter", `${name}_dropped_total`, "Records that were lost.", dropped),
+  ];
+}
+
+function listConnections(port: CountedPort | undefined): Metric[] {
+  if (port === undefined) return [];
+  const { open, refused, sheds } = port.connections();
+  const name = "weir_connections";
+  return [
+    createMetric("gauge", `${name}_open`, "Connections of clients that are open.", open),
+    createMetric(
+      "counter",
+      `${name}_refused_total`,
+      "Connections that were closed as they came, because all places were taken.",
+      refused,
+    ),
+    createMetric(
+      "counter",
+      `${name}_sheds_total`,
+      "Times that all idle connections were closed, to make room.",
+      sheds,
+    ),
   ];
 }
 

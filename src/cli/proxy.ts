@@ -8,6 +8,12 @@ import { type Address, addressSchema, formatAddress } from "./address.ts";
 import { certificateOptions, readCertificate, readPem } from "./certificate.ts";
 import type { Command } from "./command.ts";
 import { startProxy } from "./compose-proxy.ts";
+import {
+  defaultMaxConnections,
+  maxConnectionsOption,
+  maxConnectionsSchema,
+  readDescriptorLimit,
+} from "./max-connections.ts";
 import { metricsOpenOption, metricsOpenSchema } from "./metrics-open.ts";
 import { type OptionSpecs, readOptions } from "./read-options.ts";
 import { begin } from "./start-fault.ts";
@@ -53,6 +59,7 @@ const options: OptionSpecs = {
     multiple: true,
   },
   "metrics-open": metricsOpenOption,
+  "max-connections": maxConnectionsOption,
   "share-port": { value: undefined, help: "several proxies of this machine share the port" },
   "adopt-beyond": {
     value: "N",
@@ -76,6 +83,7 @@ const schema = z.object({
   "control-ca": z.string().optional(),
   "cors-origin": z.array(z.string()).default([]),
   "metrics-open": metricsOpenSchema,
+  "max-connections": maxConnectionsSchema.optional(),
   "share-port": z.boolean().default(false),
   "adopt-beyond": z.coerce.number().int().min(0).optional(),
 });
@@ -105,6 +113,7 @@ export const command: Command = {
         adoptBeyond: given["adopt-beyond"],
         corsOrigins: given["cors-origin"],
         metricsOpen: given["metrics-open"],
+        maxConnections: given["max-connections"] ?? defaultMaxConnections(readDescriptorLimit()),
         clock: systemClock,
         env,
         log,

@@ -10,6 +10,7 @@ import { certificateOptions, readCertificate } from "./certificate.ts";
 import type { Command, Environment } from "./command.ts";
 import { databaseUrlOption, databaseUrlSchema } from "./database-url.ts";
 import { keepSecret } from "./kept-secret.ts";
+import { maxConnectionsOption, maxConnectionsSchema } from "./max-connections.ts";
 import { metricsOpenOption, metricsOpenSchema } from "./metrics-open.ts";
 import { type OptionSpecs, readOptions } from "./read-options.ts";
 import { retainDaysOption, retainDaysSchema } from "./retain-days.ts";
@@ -47,6 +48,7 @@ const options: OptionSpecs = {
     env: "WEIR_LINK_TOKEN",
   },
   "metrics-open": metricsOpenOption,
+  "max-connections": maxConnectionsOption,
   ...certificateOptions,
 };
 
@@ -59,6 +61,7 @@ const schema = z.object({
   "control-listen": addressSchema.optional(),
   "link-token": z.string().min(32, "write at least 32 characters").optional(),
   "metrics-open": metricsOpenSchema,
+  "max-connections": maxConnectionsSchema.optional(),
   "tls-cert": z.string().optional(),
   "tls-key": z.string().optional(),
 });
@@ -199,6 +202,9 @@ function startProxy(
     ...["--proxy-id", `local-${index}`],
     ...(index === 0 ? ["--adopt-beyond", String(given.workers)] : []),
     ...(given["metrics-open"] ? ["--metrics-open"] : []),
+    ...(given["max-connections"] === undefined
+      ? []
+      : ["--max-connections", String(given["max-connections"])]),
     ...(given["tls-cert"] === undefined ? [] : ["--tls-cert", given["tls-cert"]]),
     ...(given["tls-key"] === undefined ? [] : ["--tls-key", given["tls-key"]]),
   ];

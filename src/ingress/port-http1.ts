@@ -9,6 +9,8 @@ export interface Http1Side {
   /** From now on each connection closes with its answer. */
   drain(): void;
   close(): void;
+  /** Closes connections that are between two requests. */
+  closeIdle(): void;
   openRequests(): number;
 }
 
@@ -56,6 +58,7 @@ export function createHttp1Side(
       server.closeIdleConnections();
     },
     close: () => server.close(),
+    closeIdle: () => server.closeIdleConnections(),
     openRequests: () => open.size,
   };
 }
