@@ -149,7 +149,6 @@ export class JournalWriter {
     const done = (error: Error | null) => {
       this.#underWay = undefined;
       if (error === null) {
-        if (!file.segment.sealed) file.segment.tail?.append(bytes, file.segment.size);
         file.segment.size += bytes.length;
         this.#unsynced = true;
         // After a stall all of it is in memory too; readers may have passed this file.
@@ -252,7 +251,6 @@ export class JournalWriter {
     if (file === undefined) return;
     this.#file = undefined;
     file.segment.sealed = true;
-    file.segment.tail?.forget();
     await this.#syncing;
     if (file.segment.size > 0) await this.#sync(file);
     await this.#options.disk.close(file.handle).catch(() => undefined);

@@ -1,6 +1,5 @@
 import { join } from "node:path";
 import type { Disk } from "./disk.ts";
-import { FileTail } from "./file-tail.ts";
 import { type FrameLimits, splitFrames } from "./frame.ts";
 import type { LinkLog } from "./log.ts";
 
@@ -20,8 +19,6 @@ export interface Segment {
   /** Undefined while it is in memory only. */
   readonly path: string | undefined;
   readonly memory: Buffer | undefined;
-  /** What was written to a file last. */
-  readonly tail: FileTail | undefined;
   /** How many records a segment in memory has. */
   readonly records: number;
   /** How far it may be read. */
@@ -108,8 +105,7 @@ export class Segments {
    * never look back.
    */
   addFile(path: string, size: number): Segment {
-    const tail = new FileTail();
-    return this.#add({ path, memory: undefined, tail, records: 0, size, sealed: false });
+    return this.#add({ path, memory: undefined, records: 0, size, sealed: false });
   }
 
   /** Keeps frames in memory, in place of the oldest there if there is no more room. */
@@ -117,7 +113,6 @@ export class Segments {
     this.#add({
       path: undefined,
       memory: bytes,
-      tail: undefined,
       records,
       size: bytes.length,
       sealed: true,
@@ -221,8 +216,6 @@ export class Segments {
     size: number,
   ): Promise<Buffer | "blocked" | undefined> {
     if (segment.memory !== undefined) return segment.memory.subarray(offset, offset + size);
-    const recent = segment.tail?.read(offset, size);
-    if (recent !== undefined) return recent;
     try {
       const bytes = await this.#options.disk.read(segment.path ?? "", offset, size);
       if (bytes.length === size) return bytes;
