@@ -38,7 +38,14 @@ export interface AnswerReading<T> {
   counted(value: T): boolean;
 }
 
-const callerLeaves: ReadonlySet<string> = new Set(["CALLER_GONE", "DEADLINE_EXCEEDED"]);
+/** A call that its key has ended is left by its caller too, whether it likes that or not. */
+const callerLeaves: ReadonlySet<string> = new Set([
+  "CALLER_GONE",
+  "DEADLINE_EXCEEDED",
+  "CREDENTIAL_UNKNOWN",
+  "CREDENTIAL_EXPIRED",
+  "CREDENTIAL_DISABLED",
+]);
 
 /** What an exchange needs to know. */
 export interface ExchangeOptions<T> {
