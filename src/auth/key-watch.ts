@@ -114,7 +114,7 @@ function isUnchanged({ key, teams, user }: Principal, snapshot: Snapshot): boole
   return true;
 }
 
-/** When a credential ends, on Clock.wallMs(): with its key, or with its secret if that is sooner. */
+/** When a credential ends, on Clock.wallMs(): with its key, or before it with its secret. */
 function findExpiry({ key }: Principal, credential = ""): number {
   const keyMs = wallMsOf(key.expireTime);
   // Only secrets that were replaced end before their key.
