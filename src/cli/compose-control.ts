@@ -15,6 +15,13 @@ import type { LocalEngine } from "../providers/find-local-engines.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { Address } from "./address.ts";
 import type { Environment } from "./command.ts";
+import { ControlMetrics } from "./compose-control-metrics.ts";
+import {
+  answerMetrics,
+  type MetricsPage,
+  type PageRequest,
+  type PageResponse,
+} from "./control-page.ts";
 import { defaultMaxConnections, readDescriptorLimit } from "./max-connections.ts";
 import { openStore } from "./open-store.ts";
 
@@ -38,6 +45,8 @@ export interface ControlPlan {
   /** How long the records of requests are kept; undefined means for ever. */
   readonly retainDays: number | undefined;
   readonly token: string;
+  /** True to show metrics to anybody. */
+  readonly metricsOpen: boolean;
   /** Looks for engines on this machine; asked at the first start only. */
   findEngines(): Promise<readonly LocalEngine[]>;
   readonly clock: Clock;
@@ -82,14 +91,27 @@ export async function startControl(plan: ControlPlan): Promise<RunningControl> {
     retainDays === undefined
       ? undefined
       : startRetention({ store, clock, days: retainDays, onFault });
-  const link = createLinkService({ hub: control.hub, token: plan.token, clock, log });
+  const metrics = new ControlMetrics(clock);
+  const link = createLinkService({
+    hub: metrics.watch(control.hub),
+    token: plan.token,
+    clock,
+    log,
+  });
   registry.bind(link.registry);
   const engines = (await store.revision()) === 0 ? await plan.findEngines() : [];
   const report = await control.bootstrap({ env: plan.env, engines });
-  const port = await openControlPort(plan, (router) => {
+  const page: MetricsPage = {
+    admit: (headers) => {
+      if (!plan.metricsOpen) control.admitReader(headers);
+    },
+    read: () => metrics.read({ control, registry, port }),
+  };
+  const routes = (router: ConnectRouter) => {
     control.routes(router);
     link.routes(router);
-  });
+  };
+  const port = await openControlPort(plan, routes, page);
   return {
     port,
     report,
@@ -97,6 +119,7 @@ export async function startControl(plan: ControlPlan): Promise<RunningControl> {
       stopRetention?.();
       link.close();
       control.close();
+      metrics.close();
       await port.drain(5_000);
       await store.close();
     },
@@ -106,13 +129,17 @@ export async function startControl(plan: ControlPlan): Promise<RunningControl> {
 function openControlPort(
   { listen, tls, clock }: ControlPlan,
   routes: (router: ConnectRouter) => void,
+  page: MetricsPage,
 ): Promise<Port> {
-  const handler = connectNodeAdapter({
+  const serve = connectNodeAdapter({
     routes,
     acceptCompression: [compressionGzip],
     readMaxBytes: MESSAGE_BYTES_MAX,
     writeMaxBytes: MESSAGE_BYTES_MAX,
   });
+  const handler = (request: PageRequest, response: PageResponse) => {
+    if (!answerMetrics(page, request, response)) serve(request, response);
+  };
   return openPort({
     ...listen,
     reusePort: false,

@@ -7,6 +7,7 @@ import type { Breakers } from "../routing/breaker.ts";
 import { createMetric, formatMetrics, type Metric } from "../telemetry/metrics.ts";
 import { ProcessHealth } from "../telemetry/process-health.ts";
 import { Tally } from "../telemetry/tally.ts";
+import { listConnections } from "./connection-metrics.ts";
 
 const TURN_MS = 10_000;
 const GOOD = "OK";
@@ -161,27 +162,6 @@ function listJournal(journal: CountedJournal): Metric[] {
     ),
     createMetric("counter", `${name}_late_total`, "Records answered for before the disk.", late),
     createMetric("counter", `${name}_dropped_total`, "Records that were lost.", dropped),
-  ];
-}
-
-function listConnections(port: CountedPort | undefined): Metric[] {
-  if (port === undefined) return [];
-  const { open, refused, sheds } = port.connections();
-  const name = "weir_connections";
-  return [
-    createMetric("gauge", `${name}_open`, "Connections of clients that are open.", open),
-    createMetric(
-      "counter",
-      `${name}_refused_total`,
-      "Connections that were closed as they came, because all places were taken.",
-      refused,
-    ),
-    createMetric(
-      "counter",
-      `${name}_sheds_total`,
-      "Times that all idle connections were closed, to make room.",
-      sheds,
-    ),
   ];
 }
 

@@ -11,6 +11,7 @@ import type { Command } from "./command.ts";
 import { startControl } from "./compose-control.ts";
 import { databaseUrlOption, databaseUrlSchema } from "./database-url.ts";
 import { keepSecret } from "./kept-secret.ts";
+import { metricsOpenOption, metricsOpenSchema } from "./metrics-open.ts";
 import { type OptionSpecs, readOptions } from "./read-options.ts";
 import { retainDaysOption, retainDaysSchema } from "./retain-days.ts";
 import { begin } from "./start-fault.ts";
@@ -35,6 +36,7 @@ const options: OptionSpecs = {
     help: "credential that proxies must show; required beyond this machine",
     env: "WEIR_LINK_TOKEN",
   },
+  "metrics-open": metricsOpenOption,
   ...certificateOptions,
   front: { value: "HOST:PORT", help: "where clients call, for the message of the first start" },
   "front-tls": { value: undefined, help: "clients call by TLS" },
@@ -46,6 +48,7 @@ const schema = z.object({
   "database-url": databaseUrlSchema.optional(),
   "retain-days": retainDaysSchema.optional(),
   "link-token": z.string().min(32, "write at least 32 characters").optional(),
+  "metrics-open": metricsOpenSchema,
   "tls-cert": z.string().optional(),
   "tls-key": z.string().optional(),
   front: addressSchema.optional(),
@@ -78,6 +81,7 @@ export const command: Command = {
         databaseUrl: given["database-url"],
         retainDays: given["retain-days"],
         token: given["link-token"] ?? keepSecret(join(dataDir, "link.token")),
+        metricsOpen: given["metrics-open"],
         findEngines: () => findLocalEngines({ clock: systemClock, ownPorts: [front.port] }),
         clock: systemClock,
         env,

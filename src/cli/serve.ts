@@ -171,6 +171,7 @@ function startControl({ given, listen, control, env, log }: ServePlan, hooks: Ho
     ...["--data-dir", resolve(given["data-dir"])],
     ...["--front", formatAddress(listen)],
     ...(given["tls-cert"] === undefined ? [] : ["--front-tls"]),
+    ...(given["metrics-open"] ? ["--metrics-open"] : []),
   ];
   return new Supervised(
     {
