@@ -5,13 +5,15 @@ import { createFirstRunMessage } from "../control/first-run-message.ts";
 import { systemClock } from "../mesh/clock.ts";
 import { findLocalEngines } from "../providers/find-local-engines.ts";
 import { createLog } from "../telemetry/log.ts";
-import { addressSchema, formatAddress, isLoopback, reachableAddress } from "./address.ts";
+import { formatAddress, isLoopback, reachableAddress } from "./address.ts";
+import { addressSchema } from "./address-schema.ts";
 import { certificateOptions, readCertificate } from "./certificate.ts";
 import type { Command } from "./command.ts";
 import { startControl } from "./compose-control.ts";
 import { databaseUrlOption, databaseUrlSchema } from "./database-url.ts";
 import { keepSecret } from "./kept-secret.ts";
-import { metricsOpenOption, metricsOpenSchema } from "./metrics-open.ts";
+import { metricsOpenOption } from "./metrics-open.ts";
+import { metricsOpenSchema } from "./metrics-open-schema.ts";
 import { type OptionSpecs, readOptions } from "./read-options.ts";
 import { retainDaysOption, retainDaysSchema } from "./retain-days.ts";
 import { begin } from "./start-fault.ts";
@@ -104,6 +106,7 @@ export const command: Command = {
     return await onTermination({
       drain: () => control.stop(),
       abandon: () => control.port.close(),
+      outlastsSiblings: true,
     });
   },
 };
