@@ -1,5 +1,5 @@
-import { errors } from "undici";
 import { MeshError } from "../mesh/errors.ts";
+import { undici } from "./undici-parts.ts";
 
 /** Codes of faults that happen before an upstream has seen a byte of the request. */
 const UNREACHED = new Set([
@@ -22,7 +22,7 @@ const UNREACHED = new Set([
 export function mapConnectionFault(fault: unknown, origin: string): MeshError {
   const code = findCode(fault);
   const details = { cause: fault, internal: `${origin}: ${describe(fault, code)}` };
-  if (fault instanceof errors.HTTPParserError || code === "UND_ERR_HEADERS_OVERFLOW") {
+  if (fault instanceof undici.HTTPParserError || code === "UND_ERR_HEADERS_OVERFLOW") {
     return new MeshError(
       "UPSTREAM_GARBLED",
       "The upstream's answer is not HTTP. Tell whoever runs Weir.",
