@@ -1,5 +1,4 @@
 import { readFileSync } from "node:fs";
-import { z } from "zod";
 import type { OptionSpec } from "./read-options.ts";
 
 /** More are of no use to one core, and take a gigabyte. */
@@ -12,7 +11,8 @@ export const maxConnectionsOption: OptionSpec = {
   env: "WEIR_MAX_CONNECTIONS",
 };
 
-export const maxConnectionsSchema = z.coerce.number().int().min(1).max(10_000_000);
+/** The most that may be asked for. */
+export const CONNECTIONS_CAP = 10_000_000;
 
 /**
  * What a worker can serve: a request may take two descriptors, one for its caller and one for an

@@ -5,13 +5,15 @@ import { z } from "zod";
 import { type DirectoryLock, lockDirectory } from "../link/directory-lock.ts";
 import { holdingClock } from "../mesh/clock.ts";
 import { createLog, type Log } from "../telemetry/log.ts";
-import { type Address, addressSchema, formatAddress } from "./address.ts";
+import { type Address, formatAddress } from "./address.ts";
+import { addressSchema } from "./address-schema.ts";
 import { certificateOptions, readCertificate } from "./certificate.ts";
 import type { Command, Environment } from "./command.ts";
 import { databaseUrlOption, databaseUrlSchema } from "./database-url.ts";
 import { keepSecret } from "./kept-secret.ts";
-import { maxConnectionsOption, maxConnectionsSchema } from "./max-connections.ts";
-import { metricsOpenOption, metricsOpenSchema } from "./metrics-open.ts";
+import { CONNECTIONS_CAP, maxConnectionsOption } from "./max-connections.ts";
+import { metricsOpenOption } from "./metrics-open.ts";
+import { metricsOpenSchema } from "./metrics-open-schema.ts";
 import { type OptionSpecs, readOptions } from "./read-options.ts";
 import { retainDaysOption, retainDaysSchema } from "./retain-days.ts";
 import { begin } from "./start-fault.ts";
@@ -61,7 +63,7 @@ const schema = z.object({
   "control-listen": addressSchema.optional(),
   "link-token": z.string().min(32, "write at least 32 characters").optional(),
   "metrics-open": metricsOpenSchema,
-  "max-connections": maxConnectionsSchema.optional(),
+  "max-connections": z.coerce.number().int().min(1).max(CONNECTIONS_CAP).optional(),
   "tls-cert": z.string().optional(),
   "tls-key": z.string().optional(),
 });
