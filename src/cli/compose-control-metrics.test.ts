@@ -7,6 +7,7 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { RequestRecordSchema } from "../../gen/weir/admin/v1/record_pb.ts";
 import { parseMetrics, sumOf } from "../../test/support/parse-metrics.ts";
 import { systemClock } from "../mesh/clock.ts";
+import { EncodedBatch } from "../mesh/encoded-batch.ts";
 import type { Hub } from "../mesh/hub.ts";
 import { createTimestamp } from "../mesh/record.ts";
 import { VirtualClock } from "../mesh/virtual-clock.ts";
@@ -81,7 +82,7 @@ describe("a control process's metrics", () => {
   it("count what goes into the ledger, how long that takes, and how late it is", async () => {
     const go = Promise.withResolvers<void>();
     const { clock, hub, read, record } = open(() => go.promise);
-    const appending = hub.appendRecords([record(3_000), record(1_000)]);
+    const appending = hub.appendRecords(EncodedBatch.of([record(3_000), record(1_000)]));
     expect(sumOf(read(), "weir_ledger_waiting_records")).toBe(2);
     await clock.advance(500);
     go.resolve();
@@ -99,7 +100,7 @@ describe("a control process's metrics", () => {
   it("forget the longest batch after 20 s, and not before ten", async () => {
     const { clock, hub, read, record } = open(async () => {});
     await clock.advance(9_000);
-    await hub.appendRecords([record(3_000)]);
+    await hub.appendRecords(EncodedBatch.of([record(3_000)]));
     await clock.advance(10_000);
     expect(sumOf(read(), "weir_ledger_lag_seconds")).toBeCloseTo(2);
     await clock.advance(10_000);
@@ -108,7 +109,7 @@ describe("a control process's metrics", () => {
 
   it("count batches that the store did not take, and let the link know", async () => {
     const { hub, read, record } = open(() => Promise.reject(new Error("full")));
-    await expect(hub.appendRecords([record(0)])).rejects.toThrow("full");
+    await expect(hub.appendRecords(EncodedBatch.of([record(0)]))).rejects.toThrow("full");
     const series = read();
     expect(sumOf(series, "weir_ledger_batches_failed_total")).toBe(1);
     expect(sumOf(series, "weir_ledger_records_total")).toBe(0);

@@ -2,6 +2,7 @@ import type { RequestRecord } from "../../gen/weir/admin/v1/record_pb.ts";
 import type { Control } from "../control/control.ts";
 import type { Port } from "../ingress/port.ts";
 import type { Clock } from "../mesh/clock.ts";
+import type { EncodedBatch } from "../mesh/encoded-batch.ts";
 import type { Hub, ProxyRegistry } from "../mesh/hub.ts";
 import { createMetric, formatMetrics, type Metric } from "../telemetry/metrics.ts";
 import { ProcessHealth } from "../telemetry/process-health.ts";
@@ -70,13 +71,13 @@ export class ControlMetrics {
     this.#health.close();
   }
 
-  async #append(hub: Hub, records: readonly RequestRecord[]): Promise<void> {
+  async #append(hub: Hub, records: EncodedBatch): Promise<void> {
     const startMs = this.#clock.now();
     this.#waiting += records.length;
     try {
       await hub.appendRecords(records);
       this.#records += records.length;
-      const oldest = records[0];
+      const oldest = records.first();
       if (oldest !== undefined) {
         this.#longest.note("lag", (this.#clock.wallMs() - findEnd(oldest)) / 1000);
       }

@@ -9,6 +9,7 @@ import {
   UsageDimension,
   UsageService,
 } from "../../gen/weir/admin/v1/usage_service_pb.ts";
+import { EncodedBatch } from "../mesh/encoded-batch.ts";
 import { createBroadcast } from "./broadcast.ts";
 import { adminSecret, firstSecret, openTrial, reasonOf, type Trial } from "./trial.fixture.ts";
 
@@ -28,7 +29,7 @@ beforeAll(async () => {
   usage = trial.client(UsageService, adminSecret);
   lead = trial.client(UsageService, await trial.key("teams/a", "lead", Role.TEAM_ADMIN));
   inference = trial.client(UsageService, firstSecret);
-  await trial.control.hub.appendRecords([
+  await append([
     record("r1", "teams/a"),
     record("r2", "teams/a-sub", { errorReason: "RATE_LIMITED" }),
     record("r3", "teams/first", { key: "teams/first/keys/first", labels: { feature: "x" } }),
@@ -119,14 +120,14 @@ describe("TailRequests", () => {
 
   it("begins with the past, goes on with what comes, and tells each once", async () => {
     const reading = read(usage.tailRequests({ backlog: 2 }), 4);
-    const again = trial.control.hub.appendRecords([record("r4", "teams/first")]);
+    const again = append([record("r4", "teams/first")]);
     await again;
     let done = false;
     void reading.finally(() => {
       done = true;
     });
     for (let i = 0; !done; i++) {
-      await trial.control.hub.appendRecords([record(`live-${i}`, "teams/a")]);
+      await append([record(`live-${i}`, "teams/a")]);
     }
     const ids = await reading;
     expect(new Set(ids).size).toBe(4);
@@ -141,7 +142,7 @@ describe("TailRequests", () => {
       done = true;
     });
     for (let i = 0; !done; i++) {
-      await trial.control.hub.appendRecords([
+      await append([
         record(`other-${i}`, "teams/a"),
         record(`own-${i}`, "teams/first", { key: "teams/first/keys/first" }),
       ]);
@@ -159,7 +160,7 @@ describe("TailRequests", () => {
     });
     await admin.deleteKey({ name: "teams/a/keys/short" });
     for (let i = 0; reason === undefined; i++) {
-      await trial.control.hub.appendRecords([record(`gone-${i}`, "teams/a")]);
+      await append([record(`gone-${i}`, "teams/a")]);
     }
     expect(reason).toBe("CREDENTIAL_UNKNOWN");
   });
@@ -188,6 +189,10 @@ describe("createBroadcast()", () => {
     expect(() => broadcast.listen(() => true)).not.toThrow();
   });
 });
+
+function append(records: readonly RequestRecord[]): Promise<void> {
+  return trial.control.hub.appendRecords(EncodedBatch.of(records));
+}
 
 function record(requestId: string, team: string, init: Partial<RequestRecord> = {}): RequestRecord {
   return create(RequestRecordSchema, {

@@ -1,5 +1,4 @@
 import type { LedgerRow } from "./ledger-rows.ts";
-import { requestColumns } from "./ledger-rows.ts";
 import type { SqlSession, SqlValue } from "./sql-session.ts";
 
 /** What sums are kept by, beside the time. */
@@ -37,50 +36,88 @@ export const rollupTables = { usage_hours: 3_600_000, usage_days: 86_400_000 } a
  * writers cannot each wait for a row of the other.
  */
 export async function addToRollups(session: SqlSession, rows: readonly LedgerRow[]): Promise<void> {
-  for (const [table, stepMs] of Object.entries(rollupTables)) {
-    const groups = new Map<string, Rollup>();
-    for (const row of rows) addRow(groups, row, stepMs);
-    const sorted = [...groups].sort(([a], [b]) => (a < b ? -1 : 1));
-    await session.runEach(
-      upsert(table),
-      sorted.map(([, { names, sums }]) => [...names, ...sums]),
-    );
+  const hours = new Rollups();
+  for (const row of rows) hours.addRow(row, floorTo(rollupTables.usage_hours, row.startMs));
+  const days = new Rollups();
+  for (const { startMs, names, sums } of hours.all()) {
+    days.add(floorTo(rollupTables.usage_days, startMs), names, sums);
+  }
+  await session.runEach(upsertHours, hours.listSorted());
+  await session.runEach(upsertDays, days.listSorted());
+}
+
+type Sum = number | bigint;
+
+interface Rollup {
+  readonly startMs: number;
+  readonly names: readonly string[];
+  readonly sums: Sum[];
+}
+
+/** Sums by time and names, in the order of `rollupGroups` and `rollupSums`. */
+class Rollups {
+  readonly #groups = new Map<string, Rollup>();
+
+  all(): Iterable<Rollup> {
+    return this.#groups.values();
+  }
+
+  addRow(row: LedgerRow, startMs: number): void {
+    const names = [row.team, row.key, row.user, row.modelAsked, row.model, row.provider];
+    this.add(startMs, names, [
+      1,
+      row.errorReason === "" ? 0 : 1,
+      row.inputTokens,
+      row.cacheReadTokens,
+      row.cacheWriteTokens + row.cacheWrite1hTokens,
+      row.inputAudioTokens,
+      row.outputTokens,
+      row.reasoningTokens,
+      row.outputAudioTokens,
+      row.costNanoUsd,
+      row.costKnown ? 0 : 1,
+      row.latencyUs,
+    ]);
+  }
+
+  add(startMs: number, names: readonly string[], added: readonly Sum[]): void {
+    const id = identify(startMs, names);
+    const known = this.#groups.get(id);
+    if (known === undefined) {
+      this.#groups.set(id, { startMs, names, sums: [...added] });
+      return;
+    }
+    const { sums } = known;
+    for (let at = 0; at < added.length; at++) sums[at] = addExactly(sums[at] ?? 0, added[at] ?? 0);
+  }
+
+  /** The values of each group, in an order that all writers keep. */
+  listSorted(): SqlValue[][] {
+    const sorted = [...this.#groups].sort(([a], [b]) => (a < b ? -1 : 1));
+    return sorted.map(([, { startMs, names, sums }]) => [startMs, ...names, ...sums]);
   }
 }
 
-interface Rollup {
-  readonly names: readonly SqlValue[];
-  readonly sums: bigint[];
+/** Lengths stand before names, so that no two groups look alike by where one name ends. */
+function identify(startMs: number, names: readonly string[]): string {
+  let id = `${startMs}`;
+  for (const name of names) id += `,${name.length},${name}`;
+  return id;
 }
 
-function addRow(groups: Map<string, Rollup>, row: LedgerRow, stepMs: number): void {
-  const value = (column: (typeof requestColumns)[number]) =>
-    row.values[requestColumns.indexOf(column)] ?? 0;
-  const integer = (column: (typeof requestColumns)[number]) => BigInt(String(value(column)));
-  const startMs = Math.floor(row.startMs / stepMs) * stepMs;
-  const names = [startMs, ...rollupGroups.map((column) => value(column))];
-  const sums = [
-    1n,
-    value("error_reason") === "" ? 0n : 1n,
-    integer("input_tokens"),
-    integer("cache_read_tokens"),
-    integer("cache_write_tokens") + integer("cache_write_1h_tokens"),
-    integer("input_audio_tokens"),
-    integer("output_tokens"),
-    integer("reasoning_tokens"),
-    integer("output_audio_tokens"),
-    integer("cost_nano_usd"),
-    value("cost_known") === 0 ? 1n : 0n,
-    integer("latency_us"),
-  ];
-  const key = JSON.stringify(names);
-  const known = groups.get(key);
-  if (known === undefined) groups.set(key, { names, sums });
-  else
-    for (const [index, sum] of sums.entries()) known.sums[index] = (known.sums[index] ?? 0n) + sum;
+function addExactly(a: Sum, b: Sum): Sum {
+  if (typeof a === "number" && typeof b === "number") {
+    const sum = a + b;
+    if (Number.isSafeInteger(sum)) return sum;
+  }
+  return BigInt(a) + BigInt(b);
 }
 
-function upsert(table: string): string {
+function floorTo(stepMs: number, ms: number): number {
+  return Math.floor(ms / stepMs) * stepMs;
+}
+
+function upsert(table: keyof typeof rollupTables): string {
   const groups = ["start_ms", ...rollupGroups];
   const sums = Object.keys(rollupSums);
   const columns = [...groups, ...sums];
@@ -91,3 +128,6 @@ function upsert(table: string): string {
     `ON CONFLICT (${groups.join(", ")}) DO UPDATE SET ${added.join(", ")}`
   );
 }
+
+const upsertHours = upsert("usage_hours");
+const upsertDays = upsert("usage_days");
