@@ -83,9 +83,14 @@ export class RecordReader {
   /** Passes over a field whose tag was read. */
   skip(tag: number): void {
     const type = tag & 7;
-    if (type === 0) this.integer();
-    else if (type === 2) this.#at += this.#length();
-    else throw UNUSUAL;
+    if (type === 0) {
+      this.integer();
+    } else if (type === 2) {
+      const length = this.#length();
+      this.#at += length;
+    } else {
+      throw UNUSUAL;
+    }
   }
 
   #length(): number {

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type RequestRecord, RequestRecordSchema } from "../../gen/weir/admin/v1/record_pb.ts";
 import { EncodedBatch } from "../mesh/encoded-batch.ts";
-import { createRow, readRow, readRows } from "./record-row.ts";
+import { createRow, readRow, readRows, readUsualRow } from "./record-row.ts";
 
 const text = fc.oneof(
   fc.string({ maxLength: 70 }),
@@ -92,6 +92,28 @@ describe("readRow()", () => {
         if (decodes(changed)) expectSame(changed);
       }),
     );
+  });
+
+  it("need not ask the generated decoder about a record as proxies write it", () => {
+    const usual = create(RequestRecordSchema, {
+      requestId: "req_1",
+      startTime: { seconds: 1_790_000_000n, nanos: 999_999_999 },
+      latencyUs: 800_000n,
+      timeToFirstTokenUs: 0n,
+      kind: 1,
+      door: "grpc",
+      stream: true,
+      team: "teams/ä",
+      attempts: [{ provider: "providers/p", httpStatus: 200, latencyUs: 1n, committed: true }],
+      usage: { inputTokens: 2 ** 31 - 1, vendorToolCalls: { search: 1 }, estimated: true },
+      costNanoUsd: 2n ** 49n - 1n,
+      labels: { app: "x", "": "y" },
+      auditDeniedBy: ["policies/p"],
+      errorMessage: "x".repeat(300),
+      unprovenBy: ["policies/p"],
+    });
+    const row = readUsualRow(Buffer.from(encode(usual)));
+    expect(row).toEqual(createRow(usual, row.record));
   });
 
   it("keeps the bytes as they came, fields that are not known here too", () => {

@@ -21,11 +21,16 @@ export function readRows(batches: readonly Uint8Array[]): LedgerRow[] {
  */
 export function readRow(bytes: Buffer): LedgerRow {
   try {
-    return new RowReader(bytes).read();
+    return readUsualRow(bytes);
   } catch (error) {
     if (error !== UNUSUAL) throw error;
     return createRow(fromBinary(RequestRecordSchema, bytes), bytes);
   }
+}
+
+/** The row of a record that is written as usual; throws UNUSUAL for any other. */
+export function readUsualRow(bytes: Buffer): LedgerRow {
+  return new RowReader(bytes).read();
 }
 
 /** The row of a decoded record. */
