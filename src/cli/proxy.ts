@@ -8,6 +8,7 @@ import type { Command } from "./command.ts";
 import { startProxy } from "./compose-proxy.ts";
 import { defaultMaxConnections, readDescriptorLimit } from "./max-connections.ts";
 import { proxyOptionSpecs, readProxyOptions } from "./proxy-options.ts";
+import { settleHeap } from "./settle-heap.ts";
 import { begin } from "./start-fault.ts";
 import { onTermination } from "./termination.ts";
 
@@ -46,6 +47,7 @@ export const command: Command = {
     log.info({ listen: formatAddress(address) }, "serving");
     // A process that is killed later keeps no cache, and the next start would compile all anew.
     flushCompileCache();
+    settleHeap();
     process.send?.({ serving: formatAddress(address) });
     return await onTermination({
       drain: () => proxy.stop(DRAIN_MS),

@@ -8,6 +8,7 @@ import { createLog, type Log } from "../telemetry/log.ts";
 import { type Address, formatAddress } from "./address.ts";
 import { addressSchema } from "./address-schema.ts";
 import { certificateOptions, readCertificate } from "./certificate.ts";
+import { withMemorySettings } from "./child-memory.js";
 import type { Command, Environment } from "./command.ts";
 import { databaseUrlOption, databaseUrlSchema } from "./database-url.ts";
 import { keepSecret } from "./kept-secret.ts";
@@ -100,12 +101,6 @@ export const command: Command = {
 };
 
 /**
- * Half of what V8 takes for its young generation by itself: 35 MB less under load, for no more time
- * in its collector. What the operator says comes later on the line, and goes over it.
- */
-const NODE_OPTIONS = "--max-semi-space-size=16";
-
-/**
  * Children get their certificates by flags; the link between them stays in clear, on this machine.
  * The way to the database is for the control process alone. What one child has compiled the next
  * need not: without that each of them keeps some 25 MB that the compiler took. The cache is keyed
@@ -114,9 +109,8 @@ const NODE_OPTIONS = "--max-semi-space-size=16";
  */
 function createChildEnvironment(env: Environment, token: string, dataDir: string): Environment {
   return {
-    ...env,
+    ...withMemorySettings(env),
     NODE_COMPILE_CACHE: env.NODE_COMPILE_CACHE ?? join(resolve(dataDir), "compile-cache"),
-    NODE_OPTIONS: `${NODE_OPTIONS} ${env.NODE_OPTIONS ?? ""}`.trim(),
     WEIR_LINK_TOKEN: token,
     WEIR_TLS_CERT: undefined,
     WEIR_TLS_KEY: undefined,
