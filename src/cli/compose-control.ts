@@ -4,6 +4,7 @@ import { compressionGzip, connectNodeAdapter } from "@connectrpc/connect-node";
 import { deriveWebhookSecret } from "../control/alert-message.ts";
 import type { BootstrapReport } from "../control/bootstrap.ts";
 import { createControl } from "../control/control.ts";
+import { createJointRegistry, type LocalRegistry } from "../control/joint-registry.ts";
 import { startRetention } from "../control/retention.ts";
 import { createSealer, loadSecretKey } from "../control/sealer.ts";
 import { http2AsRequest } from "../ingress/http2-as-request.ts";
@@ -98,14 +99,15 @@ export async function startControl(plan: ControlPlan): Promise<RunningControl> {
     clock,
     log,
   });
-  registry.bind(link.registry);
+  const peers = await joinPeers(plan, link.registry);
+  registry.bind(peers.registry);
   const engines = (await store.revision()) === 0 ? await plan.findEngines() : [];
   const report = await control.bootstrap({ env: plan.env, engines });
   const page: MetricsPage = {
     admit: (headers) => {
       if (!plan.metricsOpen) control.admitReader(headers);
     },
-    read: () => metrics.read({ control, registry, port }),
+    read: () => metrics.read({ control, registry: link.registry, port }),
   };
   const routes = (router: ConnectRouter) => {
     control.routes(router);
@@ -117,11 +119,36 @@ export async function startControl(plan: ControlPlan): Promise<RunningControl> {
     report,
     stop: async () => {
       stopRetention?.();
+      await peers.leave();
       link.close();
       control.close();
       metrics.close();
       await port.drain(5_000);
       await store.close();
+    },
+  };
+}
+
+/** What is known of proxies, by all control processes of a database together. */
+interface Peers {
+  readonly registry: ProxyRegistry;
+  leave(): Promise<void>;
+}
+
+async function joinPeers(
+  { databaseUrl, clock }: ControlPlan,
+  local: LocalRegistry,
+): Promise<Peers> {
+  if (databaseUrl === undefined) return { registry: local, leave: () => Promise.resolve() };
+  // Its driver is loaded by those who use it.
+  const { openPostgresGossip } = await import("../store/postgres-gossip.ts");
+  const gossip = openPostgresGossip(databaseUrl, clock);
+  const registry = createJointRegistry(local, gossip, clock);
+  return {
+    registry,
+    leave: async () => {
+      registry.close();
+      await gossip.close();
     },
   };
 }

@@ -2,17 +2,17 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import { Code, ConnectError, type ConnectRouter, type HandlerContext } from "@connectrpc/connect";
 import type { ConnectResponse } from "../../gen/weir/link/v1/link_service_pb.ts";
 import type { Clock } from "../mesh/clock.ts";
-import type { Hub, ProxyRegistry } from "../mesh/hub.ts";
+import type { Hub } from "../mesh/hub.ts";
 import { type BatchRequest, connectMethod } from "./batch-request.ts";
 import type { LinkLog } from "./log.ts";
-import { createSessions, type Sessions } from "./proxy-registry.ts";
+import { createSessions, type LinkRegistry, type Sessions } from "./proxy-registry.ts";
 import { ProxySession } from "./proxy-session.ts";
 
 /** The control's end of the link. */
 export interface LinkServer {
   /** Adds the link's service to the doors of the control plane. */
   routes(router: ConnectRouter): void;
-  readonly registry: ProxyRegistry;
+  readonly registry: LinkRegistry;
   /** Says goodbye to all proxies. New ones are refused. */
   close(): void;
 }
