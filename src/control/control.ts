@@ -88,7 +88,7 @@ export async function createControl(options: ControlOptions): Promise<Control> {
     shared: store.onCommit !== undefined,
   });
   publisher.hub.onCommit(() => ledger.policiesChanged());
-  const guard = createGuard({ keeper, clock, onFault });
+  const guard = createGuard({ keeper, clock, onFault, onCommit: publisher.hub.onCommit });
   return {
     hub: {
       ...publisher.hub,

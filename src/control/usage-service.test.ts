@@ -166,6 +166,33 @@ describe("TailRequests", () => {
   });
 });
 
+describe("a tail on which nothing happens", () => {
+  const changes = [
+    ["deleted", "CREDENTIAL_UNKNOWN"],
+    ["disabled", "CREDENTIAL_DISABLED"],
+    ["demoted", "PERMISSION_DENIED"],
+  ] as const;
+  for (const [what, expected] of changes) {
+    it(`ends when its key is ${what}`, async () => {
+      const admin = trial.client(AdminService, adminSecret);
+      const id = `idle-${what}`;
+      const name = `teams/root/keys/${id}`;
+      const secret = await trial.key("teams/root", id, Role.AUDITOR);
+      const told = trial.client(UsageService, secret).tailRequests({ backlog: 1 });
+      const records = told[Symbol.asyncIterator]();
+      await records.next();
+      const ended = reasonOf(records.next());
+      if (what === "deleted") await admin.deleteKey({ name });
+      else {
+        const key = { name, adminRole: Role.VIEWER, disabled: what === "disabled" };
+        const updateMask = { paths: [what === "disabled" ? "disabled" : "admin_role"] };
+        await admin.updateKey({ key, updateMask });
+      }
+      expect(await ended).toBe(expected);
+    });
+  }
+});
+
 describe("createBroadcast()", () => {
   it("skips for slow listeners and says how many", async () => {
     const broadcast = createBroadcast();
