@@ -29,9 +29,9 @@ export function createRecordIntake(options: RecordIntakeOptions): RecordIntake {
 }
 
 /** A write begins no sooner than this after the one before. */
-const GATHER_MS = 40;
+const GATHER_MS = 100;
 /** Most bytes in one transaction, or a batch: other writes to the store wait for its end. */
-const TOGETHER_BYTES = 1024 * 1024;
+const TOGETHER_BYTES = 512 * 1024;
 
 interface Waiting {
   readonly batch: EncodedBatch;

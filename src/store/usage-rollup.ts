@@ -40,7 +40,7 @@ export async function addToRollups(session: SqlSession, rows: readonly LedgerRow
   for (const row of rows) hours.addRow(row, floorTo(rollupTables.usage_hours, row.startMs));
   const days = new Rollups();
   for (const { startMs, names, sums } of hours.all()) {
-    days.add(floorTo(rollupTables.usage_days, startMs), names, sums);
+    days.addSums(floorTo(rollupTables.usage_days, startMs), names, sums);
   }
   await session.runEach(upsertHours, hours.listSorted());
   await session.runEach(upsertDays, days.listSorted());
@@ -48,69 +48,88 @@ export async function addToRollups(session: SqlSession, rows: readonly LedgerRow
 
 type Sum = number | bigint;
 
+/** Of a team, a key, a user, the model asked for, the model and the provider. */
+type Names = readonly [string, string, string, string, string, string];
+
 interface Rollup {
   readonly startMs: number;
-  readonly names: readonly string[];
+  readonly names: Names;
   readonly sums: Sum[];
 }
 
 /** Sums by time and names, in the order of `rollupGroups` and `rollupSums`. */
 class Rollups {
-  readonly #groups = new Map<string, Rollup>();
+  /** By the key's name, which tells most of them apart. */
+  readonly #byKey = new Map<string, Rollup[]>();
 
-  all(): Iterable<Rollup> {
-    return this.#groups.values();
+  *all(): Generator<Rollup> {
+    for (const rollups of this.#byKey.values()) yield* rollups;
   }
 
   addRow(row: LedgerRow, startMs: number): void {
-    const names = [row.team, row.key, row.user, row.modelAsked, row.model, row.provider];
-    this.add(startMs, names, [
-      1,
-      row.errorReason === "" ? 0 : 1,
-      row.inputTokens,
-      row.cacheReadTokens,
-      row.cacheWriteTokens + row.cacheWrite1hTokens,
-      row.inputAudioTokens,
-      row.outputTokens,
-      row.reasoningTokens,
-      row.outputAudioTokens,
-      row.costNanoUsd,
-      row.costKnown ? 0 : 1,
-      row.latencyUs,
-    ]);
+    const { team, key, user, modelAsked, model, provider } = row;
+    const { sums } = this.#find(startMs, [team, key, user, modelAsked, model, provider]);
+    addTo(sums, 0, 1);
+    addTo(sums, 1, row.errorReason === "" ? 0 : 1);
+    addTo(sums, 2, row.inputTokens);
+    addTo(sums, 3, row.cacheReadTokens);
+    addTo(sums, 4, row.cacheWriteTokens + row.cacheWrite1hTokens);
+    addTo(sums, 5, row.inputAudioTokens);
+    addTo(sums, 6, row.outputTokens);
+    addTo(sums, 7, row.reasoningTokens);
+    addTo(sums, 8, row.outputAudioTokens);
+    addTo(sums, 9, row.costNanoUsd);
+    addTo(sums, 10, row.costKnown ? 0 : 1);
+    addTo(sums, 11, row.latencyUs);
   }
 
-  add(startMs: number, names: readonly string[], added: readonly Sum[]): void {
-    const id = identify(startMs, names);
-    const known = this.#groups.get(id);
-    if (known === undefined) {
-      this.#groups.set(id, { startMs, names, sums: [...added] });
-      return;
-    }
-    const { sums } = known;
-    for (let at = 0; at < added.length; at++) sums[at] = addExactly(sums[at] ?? 0, added[at] ?? 0);
+  addSums(startMs: number, names: Names, added: readonly Sum[]): void {
+    const { sums } = this.#find(startMs, names);
+    for (let at = 0; at < added.length; at++) addTo(sums, at, added[at] ?? 0);
   }
 
   /** The values of each group, in an order that all writers keep. */
   listSorted(): SqlValue[][] {
-    const sorted = [...this.#groups].sort(([a], [b]) => (a < b ? -1 : 1));
-    return sorted.map(([, { startMs, names, sums }]) => [startMs, ...names, ...sums]);
+    const sorted = [...this.all()].sort(byTimeAndNames);
+    return sorted.map(({ startMs, names, sums }) => [startMs, ...names, ...sums]);
+  }
+
+  #find(startMs: number, names: Names): Rollup {
+    const rollups = this.#byKey.get(names[1]);
+    const known = rollups?.find((each) => each.startMs === startMs && isSame(each.names, names));
+    if (known !== undefined) return known;
+    const sums = Object.keys(rollupSums).map(() => 0);
+    const made: Rollup = { startMs, names, sums };
+    if (rollups === undefined) this.#byKey.set(names[1], [made]);
+    else rollups.push(made);
+    return made;
   }
 }
 
-/** Lengths stand before names, so that no two groups look alike by where one name ends. */
-function identify(startMs: number, names: readonly string[]): string {
-  let id = `${startMs}`;
-  for (const name of names) id += `,${name.length},${name}`;
-  return id;
+function isSame(a: Names, b: Names): boolean {
+  for (let at = 0; at < a.length; at++) if (a[at] !== b[at]) return false;
+  return true;
 }
 
-function addExactly(a: Sum, b: Sum): Sum {
-  if (typeof a === "number" && typeof b === "number") {
-    const sum = a + b;
-    if (Number.isSafeInteger(sum)) return sum;
+function byTimeAndNames(a: Rollup, b: Rollup): number {
+  if (a.startMs !== b.startMs) return a.startMs - b.startMs;
+  for (let at = 0; at < a.names.length; at++) {
+    const [one = "", other = ""] = [a.names[at], b.names[at]];
+    if (one !== other) return one < other ? -1 : 1;
   }
-  return BigInt(a) + BigInt(b);
+  return 0;
+}
+
+function addTo(sums: Sum[], at: number, added: Sum): void {
+  const before = sums[at] ?? 0;
+  if (typeof before === "number" && typeof added === "number") {
+    const sum = before + added;
+    if (Number.isSafeInteger(sum)) {
+      sums[at] = sum;
+      return;
+    }
+  }
+  sums[at] = BigInt(before) + BigInt(added);
 }
 
 function floorTo(stepMs: number, ms: number): number {
