@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import type { Clock, Timer } from "../mesh/clock.ts";
 import type { Log } from "../telemetry/log.ts";
-import { DRAIN_MESSAGE } from "./termination.ts";
+import { CHILD_VARIABLE, DRAIN_MESSAGE } from "./termination.ts";
 
 /** A process that must run. */
 export interface ChildSpec {
@@ -76,7 +76,7 @@ export class Supervised {
     const startedMs = this.#clock.now();
     this.#starts++;
     const child = fork(script, args, {
-      env: { ...this.#spec.env },
+      env: { ...this.#spec.env, [CHILD_VARIABLE]: "1" },
       stdio: ["ignore", "inherit", "inherit", "ipc"],
     });
     this.#child = child;

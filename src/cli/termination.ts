@@ -11,6 +11,9 @@ export interface Ending {
 /** What `weir serve` tells a child that shall drain. */
 export const DRAIN_MESSAGE = "drain";
 
+/** Set by `weir serve` for its children: other supervisors have channels to theirs too. */
+export const CHILD_VARIABLE = "WEIR_CHILD_OF_SERVE";
+
 /**
  * Waits for SIGTERM or SIGINT, drains, and resolves with the exit code. A second signal does not
  * wait.
@@ -30,7 +33,7 @@ export function onTermination(ending: Ending): Promise<number> {
         () => resolve(1),
       );
     };
-    if (process.send === undefined) {
+    if (process.send === undefined || process.env[CHILD_VARIABLE] === undefined) {
       const end = (): void => {
         if (draining) {
           ending.abandon();
