@@ -28,8 +28,9 @@ export function createRecordIntake(options: RecordIntakeOptions): RecordIntake {
   return { append: (batch) => intake.append(batch), close: () => intake.close() };
 }
 
-/** A write begins no sooner than this after the one before. */
+/** A write begins no sooner than this after the one before, unless so much waits. */
 const GATHER_MS = 100;
+const GATHER_BYTES = 256 * 1024;
 /** Most bytes in one transaction, or a batch: other writes to the store wait for its end. */
 const TOGETHER_BYTES = 512 * 1024;
 
@@ -43,6 +44,7 @@ class Intake {
   readonly #options: RecordIntakeOptions;
   /** Callers bound it: a proxy that has too much on its way is read no further. */
   readonly #waiting: Waiting[] = [];
+  #waitingBytes = 0;
   #writing = false;
   #begunMs = Number.NEGATIVE_INFINITY;
   #wake: (() => void) | undefined;
@@ -55,6 +57,8 @@ class Intake {
   append(batch: EncodedBatch): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ batch, resolve, reject });
+      this.#waitingBytes += batch.bytes.length;
+      if (this.#waitingBytes >= GATHER_BYTES) this.#wake?.();
       if (!this.#writing) void this.#write();
     });
   }
@@ -81,7 +85,7 @@ class Intake {
   async #gather(): Promise<void> {
     const { clock } = this.#options;
     const leftMs = this.#begunMs + GATHER_MS - clock.now();
-    if (leftMs <= 0 || this.#closed) return;
+    if (leftMs <= 0 || this.#closed || this.#waitingBytes >= GATHER_BYTES) return;
     await new Promise<void>((resolve) => {
       const timer = clock.after(leftMs, resolve);
       this.#wake = () => {
@@ -100,7 +104,9 @@ class Intake {
       if (count > 0 && bytes > TOGETHER_BYTES) break;
       count += 1;
     }
-    return this.#waiting.splice(0, count);
+    const together = this.#waiting.splice(0, count);
+    for (const { batch } of together) this.#waitingBytes -= batch.bytes.length;
+    return together;
   }
 
   /** False when each must be tried alone. */
