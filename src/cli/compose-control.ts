@@ -7,6 +7,7 @@ import { createControl } from "../control/control.ts";
 import { startRetention } from "../control/retention.ts";
 import { createSealer, loadSecretKey } from "../control/sealer.ts";
 import { http2AsRequest } from "../ingress/http2-as-request.ts";
+import { asNodePair } from "../ingress/node-pair.ts";
 import { openPort, type Port, type PortCertificate } from "../ingress/port.ts";
 import { createLinkService } from "../link/control-end.ts";
 import type { Clock } from "../mesh/clock.ts";
@@ -118,7 +119,11 @@ function openControlPort(
     ...(tls === undefined ? {} : { tls }),
     clock,
     http1: handler,
-    http2: (stream, headers) => http2AsRequest(stream, headers, handler),
+    http2: (stream, headers) =>
+      http2AsRequest(stream, headers, (request, response) => {
+        const node = asNodePair(request, response);
+        handler(node.request, node.response);
+      }),
   });
 }
 

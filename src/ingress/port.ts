@@ -1,9 +1,10 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import type { IncomingHttpHeaders } from "node:http2";
 import { createServer, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
 import type { Clock } from "../mesh/clock.ts";
 import { Roster } from "../mesh/roster.ts";
+import type { H2Stream } from "./h2/h2-stream.ts";
 import { createHttp1Side, type Http1Side } from "./port-http1.ts";
 import { createHttp2Side, type Http2Side } from "./port-http2.ts";
 
@@ -18,8 +19,8 @@ export interface PortOptions {
   readonly tls?: PortCertificate;
   /** Called for each HTTP/1.1 request. */
   http1(request: IncomingMessage, response: ServerResponse): void;
-  /** Called for each HTTP/2 stream; it has an error listener already. */
-  http2(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void;
+  /** Called for each HTTP/2 stream. It sets the receiver before it returns. */
+  http2(stream: H2Stream, headers: IncomingHttpHeaders): void;
   readonly clock: Clock;
   readonly timeouts?: Partial<PortTimeouts>;
 }

@@ -1,5 +1,6 @@
-import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import type { IncomingHttpHeaders } from "node:http2";
 import type { Clock } from "../../mesh/clock.ts";
+import type { H2Stream } from "../h2/h2-stream.ts";
 import type { RpcRequest, RpcResponse } from "./connect-door.ts";
 import { createHttp1Relay } from "./relay-http1.ts";
 import { createHttp2Relay } from "./relay-http2.ts";
@@ -25,7 +26,7 @@ export interface AdminRelay {
    * HTTP/1.1.
    */
   http1(request: RpcRequest, response: RpcResponse): void;
-  http2(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void;
+  http2(stream: H2Stream, headers: IncomingHttpHeaders): void;
   /** Closes the connections to the control process. */
   close(): void;
 }
