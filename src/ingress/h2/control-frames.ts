@@ -56,9 +56,10 @@ export class ControlFrames implements SettingsTaker {
       if (!this.#settled) breach("The first frame is SETTINGS.");
       return;
     }
-    readSettings(bytes, start, end, this);
     this.#settled = true;
+    // First, so that the peer knows it before what its new windows let go.
     this.#core.writer.settingsAck();
+    readSettings(bytes, start, end, this);
   }
 
   takeTableSize(bytes: number): void {

@@ -29,7 +29,9 @@ export interface SettingsTaker {
   takeStreamWindow(bytes: number): void;
 }
 
-/** Reads the settings in a frame's payload, in order. Throws ConnectionError for impossible ones. */
+/**
+ * Reads the settings in a frame's payload, in order. Throws ConnectionError for impossible ones.
+ */
 export function readSettings(bytes: Buffer, start: number, end: number, to: SettingsTaker): void {
   if ((end - start) % SETTING_BYTES !== 0) {
     throw new ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "SETTINGS is cut off.");

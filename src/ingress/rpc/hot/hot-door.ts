@@ -11,8 +11,8 @@ import { createStreamChatMethod } from "./stream-chat.ts";
 
 /**
  * The fast door: gRPC in its binary form for the methods that carry nearly all load, framed by hand
- * on the streams of Weir's own HTTP/2. It behaves as the connect door does for the same methods, which is its reference:
- * both pass the same suite.
+ * on the streams of Weir's own HTTP/2. It behaves as the connect door does for the same methods,
+ * which is its reference: both pass the same suite.
  */
 export interface HotDoor {
   /**
