@@ -1,5 +1,6 @@
 import { type DecodedFields, FieldCollector } from "./decoded-fields.ts";
 import { createHeaderField, type HeaderField } from "./header-field.ts";
+import { HpackBlockCache } from "./hpack-block-cache.ts";
 import { DecoderTable } from "./hpack-decoder-table.ts";
 import { HpackError } from "./hpack-error.ts";
 import { decodeHuffman } from "./hpack-huffman.ts";
@@ -17,6 +18,9 @@ export class HpackDecoder {
   readonly #tableBytesMax: number;
   readonly #table: DecoderTable;
   readonly #collector: FieldCollector;
+  readonly #cache = new HpackBlockCache();
+  /** Whether the block that is being read has changed the table. */
+  #changed = false;
   #bytes: Buffer = NOTHING;
   #at = 0;
   #end = 0;
@@ -33,13 +37,19 @@ export class HpackDecoder {
    * The caller bounds the block: work grows with its length, and with nothing else.
    */
   decode(bytes: Buffer, start: number, end: number): DecodedFields {
+    const known = this.#cache.find(bytes, start, end);
+    if (known !== undefined) return known;
     this.#bytes = bytes;
     this.#at = start;
     this.#end = end;
+    this.#changed = false;
     this.#readSizes();
     while (this.#at < end) this.#collector.add(this.#readField());
     this.#bytes = NOTHING;
-    return this.#collector.finish();
+    const fields = this.#collector.finish();
+    if (this.#changed) this.#cache.clear();
+    else this.#cache.keep(bytes, start, end, fields);
+    return fields;
   }
 
   #readSizes(): void {
@@ -49,6 +59,7 @@ export class HpackDecoder {
         throw new HpackError("The table is made larger than this end allows.");
       }
       this.#table.resize(bytesMax);
+      this.#changed = true;
     }
   }
 
@@ -58,6 +69,7 @@ export class HpackDecoder {
     if (first >= LITERAL_TO_INDEX) {
       const field = this.#readLiteral(0x3f);
       this.#table.add(field);
+      this.#changed = true;
       return field;
     }
     if (first >= SIZE) throw new HpackError("The table's size changes after a field.");
@@ -84,7 +96,7 @@ export class HpackDecoder {
     if (length > this.#end - start) throw new HpackError(CUT);
     this.#at += length;
     if (coded) return decodeHuffman(this.#bytes, start, this.#at);
-    return this.#bytes.latin1Slice(start, this.#at);
+    return this.#bytes.toString("latin1", start, this.#at);
   }
 
   /** RFC 7541, 5.1; `prefix` has a one for each of its bits. */

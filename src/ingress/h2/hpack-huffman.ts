@@ -23,7 +23,7 @@ export function decodeHuffman(bytes: Uint8Array, start: number, end: number): st
     out[length] = code >> LENGTH_BITS;
     length += 1;
   }
-  return out.latin1Slice(0, length);
+  return out.toString("latin1", 0, length);
 }
 
 /** Beyond the end there are ones, which is what a string is padded with. */
@@ -61,7 +61,9 @@ function findLongCode(bytes: Uint8Array, bit: number, end: number): number {
 /** Symbol and length of a code, in one number. */
 const LENGTH_BITS = 5;
 const LENGTH_MASK = 31;
-/** Codes of no more bits are found in one step; all that is common in a header has eight or less. */
+/**
+ * Codes of no more bits are found in one step; all that is common in a header has eight or less.
+ */
 const SHORT_BITS = 10;
 const CODE_BITS_MAX = 30;
 const END_OF_STRING = 256;
