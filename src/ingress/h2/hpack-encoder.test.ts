@@ -66,6 +66,20 @@ describe("HpackEncoder", () => {
     });
   }
 
+  it("goes on after a block that could not be written", () => {
+    const encoder = new HpackEncoder();
+    const decoder = createDecoder();
+    const fields = ["content-type", GRPC, "vary", "a"];
+    decode(decoder, encode(encoder, ...fields));
+    expect(() => encode(encoder, "grpc-status", "0", "a b", "x")).toThrow(TypeError);
+    for (let i = 0; i < 2; i += 1) {
+      const block = encode(encoder, "grpc-status", "0", ...fields);
+      expect(decode(decoder, block)).toEqual({
+        ...{ "content-type": GRPC, "grpc-status": "0", vary: "a" },
+      });
+    }
+  });
+
   it("makes question marks of what could forge a field", () => {
     const block = encode(new HpackEncoder(), "x-a", "a\r\nb\0c\u010ad\x7fe\t \xe9€");
     expect(decode(createDecoder(), block)).toEqual({ "x-a": "a??b?c?d?e\t \xe9?" });

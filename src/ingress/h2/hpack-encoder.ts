@@ -20,14 +20,19 @@ export class HpackEncoder {
    * where it ends. There must be room for `boundBlock(fields)` bytes. The block must be sent, and
    * in the order of the calls. Names become lower case; in values, what is not a visible character
    * of Latin-1, a space or a tab becomes "?". Throws a TypeError when a name is malformed; what was
-   * written until then must not be sent, nor anything after it on this connection.
+   * written until then must not be sent.
    */
   encode(fields: readonly string[], into: Buffer, at: number): number {
     this.#into = into;
     this.#at = at;
     if (this.#resized) this.#writeSizes();
-    for (let i = 0; i + 1 < fields.length; i += 2) {
-      this.#writeField(findFieldName(fields[i] ?? ""), fields[i + 1] ?? "");
+    try {
+      for (let i = 0; i + 1 < fields.length; i += 2) {
+        this.#writeField(findFieldName(fields[i] ?? ""), fields[i + 1] ?? "");
+      }
+    } catch (thrown) {
+      this.#forgetAll();
+      throw thrown;
     }
     this.#into = NOTHING;
     return this.#at;
@@ -41,6 +46,16 @@ export class HpackEncoder {
     this.#resized = true;
     this.#tableBytes = bytes;
     this.#table.resize(bytes);
+  }
+
+  /** What was not sent may have been put into the table: the next block has to empty it. */
+  #forgetAll(): void {
+    const bytes = this.#tableBytes;
+    this.#table.resize(0);
+    this.#table.resize(bytes);
+    this.#smallest = 0;
+    this.#resized = true;
+    this.#into = NOTHING;
   }
 
   /** RFC 7541, 4.2: the smallest in between first, since it decided what was evicted. */
