@@ -111,14 +111,18 @@ export class ControlFrames implements SettingsTaker {
     const { stream: id, bytes, start, end } = taken;
     if (end - start !== 4) wrongSize("RST_STREAM has four bytes.");
     const { guard, streams } = this.#core;
+    const code = bytes.readUInt32BE(start);
     const stream = streams.find(id);
-    if (stream === undefined) {
-      if (streams.explain(id) === "idle") breach("RST_STREAM for no stream.");
-      guard.spendCheap();
+    if (stream !== undefined) {
+      this.#core.close(stream, code);
+      guard.spendFault();
       return;
     }
-    this.#core.close(stream, bytes.readUInt32BE(start));
-    guard.spendFault();
+    const why = streams.explain(id);
+    if (why === "idle") breach("RST_STREAM for no stream.");
+    // Whether our answer was faster than the reset is chance; the work is the same.
+    if (why === "closed" && code !== ErrorCode.NO_ERROR) guard.spendFault();
+    else guard.spendCheap();
   }
 
   /** Nobody heeds priorities any more; but the frame must be sound. */
