@@ -22,6 +22,8 @@ export interface ConnectionHome {
   readonly clock: Clock;
   readonly round: FlushRound;
   readonly limits: PatienceLimits;
+  /** Told of what should never be thrown. It costs the connection, and no other. */
+  readonly failed: (error: unknown) => void;
   /** Leads a request to its door, which sets the stream's receiver before it returns. */
   serve(stream: H2Stream, headers: IncomingHttpHeaders): void;
 }
@@ -220,7 +222,9 @@ export class H2Connection implements ConnectionCore, FrameTaker, StreamOwner {
 
   /** Says why, and closes. Whatever was thrown, no other connection shall notice. */
   #fail(thrown: unknown): void {
-    this.writer.goaway(this.streams.lastId, codeOf(thrown));
+    const code = codeOf(thrown);
+    if (code === ErrorCode.INTERNAL_ERROR) this.#home.failed(thrown);
+    this.writer.goaway(this.streams.lastId, code);
     this.#end();
     for (const stream of this.streams.list()) this.close(stream, ErrorCode.CANCEL);
   }
