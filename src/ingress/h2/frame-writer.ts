@@ -1,16 +1,22 @@
-import type { Socket } from "node:net";
 import type { FlushRound } from "./flush-round.ts";
 import * as frame from "./frames.ts";
 import { FRAME_HEAD_BYTES, PAYLOAD_BYTES_MAX } from "./frames.ts";
 import { boundBlock, HpackEncoder } from "./hpack-encoder.ts";
 import { SETTING_BYTES } from "./settings.ts";
 
+/** What frames are written to: a socket, or what a test has for one. */
+export interface FrameSocket {
+  readonly writable: boolean;
+  readonly writableLength: number;
+  write(bytes: Buffer): boolean;
+}
+
 /**
  * Writes frames into one buffer, which leaves at the end of the turn, or when it is full. What goes
  * through here is on its way: flow control has been asked before.
  */
 export class FrameWriter {
-  readonly #socket: Socket;
+  readonly #socket: FrameSocket;
   readonly #round: FlushRound;
   readonly #hpack = new HpackEncoder();
   #buffer: Buffer | undefined;
@@ -18,7 +24,7 @@ export class FrameWriter {
   #scheduled = false;
   #blocked = false;
 
-  constructor(socket: Socket, round: FlushRound) {
+  constructor(socket: FrameSocket, round: FlushRound) {
     this.#socket = socket;
     this.#round = round;
   }
