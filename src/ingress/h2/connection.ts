@@ -109,6 +109,7 @@ export class H2Connection implements ConnectionCore, FrameTaker, StreamOwner {
     const verdict = this.#patience.judge(nowMs, {
       settled: this.#control.settled,
       midFrame: !this.#reader.atRest || this.#requests.unfinishedBlock !== 0,
+      frames: this.#reader.count,
       blocked: this.writer.blocked,
       streams: this.streams,
     });

@@ -6,7 +6,7 @@ const limits = { firstByteMs: 10, headersMs: 30, stallMs: 300, idleMs: 1_800 };
 
 function stand(change: Partial<Standing> = {}): Standing {
   const streams = new OpenStreams();
-  return { settled: true, midFrame: false, blocked: false, streams, ...change };
+  return { settled: true, midFrame: false, frames: 0, blocked: false, streams, ...change };
 }
 
 describe("Patience.judge()", () => {
@@ -24,6 +24,14 @@ describe("Patience.judge()", () => {
       expect(patience.judge(limitMs, stand(change))).toBe(verdict);
     });
   }
+
+  it("bears for ever with a peer that is always in the middle of another frame", () => {
+    const patience = new Patience(limits, 0);
+    for (let at = 0; at < 20; at++) {
+      const standing = stand({ midFrame: true, frames: at });
+      expect(patience.judge(at * (limits.headersMs - 1), standing)).toBe("go on");
+    }
+  });
 
   it("begins anew when a frame is completed, the socket moves, or bytes come", () => {
     const patience = new Patience(limits, 0);
