@@ -94,7 +94,7 @@ export class H2Connection implements ConnectionCore, FrameTaker, StreamOwner {
     if (this.#done || this.#refusesStreams) return;
     this.#refusesStreams = true;
     this.writer.goaway(this.streams.lastId, ErrorCode.NO_ERROR);
-    if (this.streams.size === 0) this.#end();
+    if (this.streams.size === 0) this.#end(this.#home.limits.stallMs);
   }
 
   /** Cuts everything off. */
@@ -174,7 +174,7 @@ export class H2Connection implements ConnectionCore, FrameTaker, StreamOwner {
     this.sender.forget(stream);
     if (stream.unused > 0) this.#requests.consumeOfConnection(stream.unused);
     stream.close(code);
-    if (this.#refusesStreams && this.streams.size === 0) this.#end();
+    if (this.#refusesStreams && this.streams.size === 0) this.#end(this.#home.limits.stallMs);
   }
 
   fault(stream: H2Stream, code: ErrorCode): void {
@@ -226,23 +226,27 @@ export class H2Connection implements ConnectionCore, FrameTaker, StreamOwner {
     const code = codeOf(thrown);
     if (code === ErrorCode.INTERNAL_ERROR) this.#home.failed(thrown);
     this.writer.goaway(this.streams.lastId, code);
-    this.#end();
+    this.#end(LINGER_MS);
     for (const stream of this.streams.list()) this.close(stream, ErrorCode.CANCEL);
   }
 
   /**
-   * Closes once all that was written has left. The peer closes its side as a rule; one that does
-   * not is cut off, but not at once: unread bytes would have the system send a reset, which
-   * overtakes what was written.
+   * Closes once all that was written has left, for which there is so much time. The peer closes its
+   * side as a rule; one that does not is cut off, but not at once: unread bytes would have the
+   * system send a reset, which overtakes what was written.
    */
-  #end(): void {
+  #end(withinMs: number): void {
     if (this.#done) return;
     this.#done = true;
-    this.#notice?.cancel();
     this.writer.flush();
-    const socket = this.#socket;
-    socket.end();
-    this.#notice = this.#home.clock.after(LINGER_MS, () => socket.destroy());
+    this.#destroyIn(withinMs);
+    this.#socket.end(() => this.#destroyIn(LINGER_MS));
+  }
+
+  #destroyIn(delayMs: number): void {
+    this.#notice?.cancel();
+    if (this.#socket.destroyed) return;
+    this.#notice = this.#home.clock.after(delayMs, () => this.#socket.destroy());
   }
 }
 
