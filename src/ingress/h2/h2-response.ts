@@ -40,11 +40,16 @@ export class H2Response extends Writable {
     return this;
   }
 
-  /** Completes the header. It leaves with what is written next, or by itself within this turn. */
+  /**
+   * Completes the header; these fields take the place of those that were set. It leaves with what
+   * is written next, or by itself within this turn.
+   */
   writeHead(status: number, fields: FieldsGiven = []): this {
     if (this.headersSent) return this;
     this.statusCode = status;
-    for (const [name, value] of pairs(fields)) addField(this.#fields, name.toLowerCase(), value);
+    const given = [...pairs(fields)];
+    if (this.#fields.length > 0) for (const [name] of given) this.#forget(name.toLowerCase());
+    for (const [name, value] of given) addField(this.#fields, name.toLowerCase(), value);
     this.#headWritten = true;
     process.nextTick(sendHead, this);
     return this;
@@ -66,7 +71,7 @@ export class H2Response extends Writable {
     if (this.#stream.headersSent || this.#stream.closed) return;
     const fields = [":status", String(this.statusCode)];
     for (const field of this.#fields) fields.push(field);
-    if (!this.#fields.includes("date")) fields.push("date", formatNow());
+    if (!this.#has("date")) fields.push("date", formatNow());
     this.#stream.respond(fields, ends);
   }
 
@@ -101,6 +106,10 @@ export class H2Response extends Writable {
     const drained = this.#drained;
     this.#drained = undefined;
     drained?.();
+  }
+
+  #has(name: string): boolean {
+    return this.#fields.some((field, at) => at % 2 === 0 && field === name);
   }
 
   #forget(name: string): void {
