@@ -1,4 +1,5 @@
 import { mkdirSync } from "node:fs";
+import { inspect } from "node:util";
 import type { ConnectRouter } from "@connectrpc/connect";
 import { compressionGzip, connectNodeAdapter } from "@connectrpc/connect-node";
 import { deriveWebhookSecret } from "../control/alert-message.ts";
@@ -8,6 +9,7 @@ import { createJointRegistry, type LocalRegistry } from "../control/joint-regist
 import { startRetention } from "../control/retention.ts";
 import { createSealer, loadSecretKey } from "../control/sealer.ts";
 import { http2AsRequest } from "../ingress/http2-as-request.ts";
+import { asNodePair } from "../ingress/node-pair.ts";
 import { openPort, type Port, type PortCertificate } from "../ingress/port.ts";
 import { createLinkService } from "../link/control-end.ts";
 import type { Clock } from "../mesh/clock.ts";
@@ -154,7 +156,7 @@ async function joinPeers(
 }
 
 function openControlPort(
-  { listen, tls, clock }: ControlPlan,
+  { listen, tls, clock, log }: ControlPlan,
   routes: (router: ConnectRouter) => void,
   page: MetricsPage,
 ): Promise<Port> {
@@ -174,7 +176,12 @@ function openControlPort(
     clock,
     maxConnections: defaultMaxConnections(readDescriptorLimit()),
     http1: handler,
-    http2: (stream, headers) => http2AsRequest(stream, headers, handler),
+    http2: (stream, headers) =>
+      http2AsRequest(stream, headers, (request, response) => {
+        const node = asNodePair(request, response);
+        handler(node.request, node.response);
+      }),
+    failed: (error) => log.error({ fault: inspect(error) }, "fault"),
   });
 }
 

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import type { IncomingHttpHeaders } from "node:http2";
+import type { H2Stream } from "./h2/h2-stream.ts";
 import { http2AsRequest } from "./http2-as-request.ts";
 import type { RestDoor } from "./rest/door.ts";
 import type { AdminRelay } from "./rpc/admin-relay.ts";
@@ -12,7 +13,7 @@ import type { RpcHouse } from "./rpc/rpc-house.ts";
 /** The doors of a proxy, as the port calls them. */
 export interface Doors {
   http1(request: IncomingMessage, response: ServerResponse): void;
-  http2(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void;
+  http2(stream: H2Stream, headers: IncomingHttpHeaders): void;
 }
 
 export interface DoorOptions {

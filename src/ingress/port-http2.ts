@@ -1,11 +1,10 @@
-import {
-  createServer,
-  type IncomingHttpHeaders,
-  type ServerHttp2Session,
-  type ServerHttp2Stream,
-} from "node:http2";
+import type { IncomingHttpHeaders } from "node:http2";
 import type { Socket } from "node:net";
-import type { Clock } from "../mesh/clock.ts";
+import type { Clock, Timer } from "../mesh/clock.ts";
+import { Roster } from "../mesh/roster.ts";
+import { H2Connection } from "./h2/connection.ts";
+import { FlushRound } from "./h2/flush-round.ts";
+import type { H2Stream } from "./h2/h2-stream.ts";
 import type { PortTimeouts } from "./port.ts";
 
 /** The HTTP/2 half of a port. */
@@ -17,85 +16,60 @@ export interface Http2Side {
   openStreams(): number;
 }
 
-const STREAM_WINDOW_BYTES = 1024 * 1024;
-const SESSION_WINDOW_BYTES = 4 * 1024 * 1024;
-/** How long a peer may take to hear of a GOAWAY before new streams are refused. */
-const GOAWAY_NOTICE_MS = 1_000;
-/** "Every stream that you have begun is still served", as RFC 9113, 6.8 has it. */
-const STREAM_ID_MAX = 2 ** 31 - 1;
+/** What a port serves over HTTP/2, and how. */
+export interface Http2Options {
+  serve(stream: H2Stream, headers: IncomingHttpHeaders): void;
+  failed(error: unknown): void;
+  readonly timeouts: PortTimeouts;
+  readonly clock: Clock;
+}
 
-/** A server without a listener of its own: the port hands it its connections. */
-export function createHttp2Side(
-  handler: (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void,
-  timeouts: PortTimeouts,
-  clock: Clock,
-): Http2Side {
-  const sessions = new Set<ServerHttp2Session>();
-  let openStreams = 0;
-  let draining = false;
-  const server = createServer({
-    settings: {
-      maxConcurrentStreams: 1000,
-      initialWindowSize: STREAM_WINDOW_BYTES,
-      maxHeaderListSize: 32 * 1024,
-      enablePush: false,
+/** Has no listener of its own: the port hands it its connections. */
+export function createHttp2Side({ serve, failed, timeouts, clock }: Http2Options): Http2Side {
+  const connections = new Roster<H2Connection>();
+  const home = {
+    clock,
+    round: new FlushRound(),
+    limits: {
+      firstByteMs: timeouts.firstByteMs,
+      headersMs: timeouts.headersMs,
+      stallMs: timeouts.requestMs,
+      idleMs: timeouts.sessionIdleMs,
     },
-    // In megabytes, for all streams of one connection; a thousand streams that are behind must fit.
-    maxSessionMemory: 64,
-    maxSessionInvalidFrames: 100,
-    maxSessionRejectedStreams: 100,
-    // A peer that opens and resets streams faster than this loses its connection; only its own.
-    streamResetBurst: 500,
-    streamResetRate: 50,
-  });
-  const streamClosed = () => {
-    openStreams -= 1;
+    serve,
+    failed,
   };
-  // No `request` listener: it would build a request and a response object for each gRPC stream too.
-  server.on("stream", (stream: ServerHttp2Stream, headers) => {
-    openStreams += 1;
-    stream.on("error", ignore);
-    stream.on("close", streamClosed);
-    handler(stream, headers);
-  });
-  server.on("session", (session) => {
-    sessions.add(session);
-    session.on("error", ignore);
-    session.on("close", () => sessions.delete(session));
-    session.setLocalWindowSize(SESSION_WINDOW_BYTES);
-    // Three bytes make a connection HTTP/2; who says no more must not keep it for half an hour.
-    const silence = clock.after(timeouts.firstByteMs, () => session.destroy());
-    session.once("remoteSettings", () => silence.cancel());
-    session.once("close", () => silence.cancel());
-    session.setTimeout(timeouts.sessionIdleMs, () => session.close());
-    if (draining) session.close();
-  });
-  server.on("sessionError", ignore);
+  const sweepMs = Math.max(20, Math.min(...Object.values(home.limits), 20_000) / 4);
+  let draining = false;
+  let sweep: Timer | undefined;
+  const look = () => {
+    const now = clock.now();
+    for (const connection of connections) connection.sweep(now);
+  };
   return {
-    accept: (socket) => server.emit("connection", socket),
+    accept: (socket) => {
+      const connection = new H2Connection(socket, home);
+      const place = connections.add(connection);
+      sweep ??= clock.every(sweepMs, look);
+      socket.once("close", () => {
+        connections.leave(place);
+        if (connections.size > 0) return;
+        sweep?.cancel();
+        sweep = undefined;
+      });
+      if (draining) connection.drain();
+    },
     drain: () => {
       draining = true;
-      for (const session of sessions) sayGoaway(session, clock);
+      for (const connection of connections) connection.drain();
     },
     close: () => {
-      for (const session of sessions) session.destroy();
+      for (const connection of connections) connection.destroy();
     },
-    openStreams: () => openStreams,
+    openStreams: () => {
+      let count = 0;
+      for (const connection of connections) count += connection.streams.size;
+      return count;
+    },
   };
 }
-
-/**
- * In two steps, so that nothing that a peer sent before it could know is refused: first a GOAWAY
- * that still takes every stream, then, once a ping has come back, the one that takes no more.
- */
-function sayGoaway(session: ServerHttp2Session, clock: Clock): void {
-  if (session.destroyed || session.closed) return;
-  const timer = clock.after(GOAWAY_NOTICE_MS, () => session.close());
-  session.goaway(0, STREAM_ID_MAX);
-  session.ping(() => {
-    timer.cancel();
-    if (!session.destroyed) session.close();
-  });
-}
-
-function ignore(): void {}

@@ -1,9 +1,10 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import type { IncomingHttpHeaders } from "node:http2";
 import { createServer, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
 import type { Clock } from "../mesh/clock.ts";
 import { Roster } from "../mesh/roster.ts";
+import type { H2Stream } from "./h2/h2-stream.ts";
 import { createHttp1Side, type Http1Side } from "./port-http1.ts";
 import { createHttp2Side, type Http2Side } from "./port-http2.ts";
 
@@ -18,8 +19,10 @@ export interface PortOptions {
   readonly tls?: PortCertificate;
   /** Called for each HTTP/1.1 request. */
   http1(request: IncomingMessage, response: ServerResponse): void;
-  /** Called for each HTTP/2 stream; it has an error listener already. */
-  http2(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void;
+  /** Called for each HTTP/2 stream. It sets the receiver before it returns. */
+  http2(stream: H2Stream, headers: IncomingHttpHeaders): void;
+  /** Told of what a handler of HTTP/2 has thrown, which costs the connection. */
+  failed?(error: unknown): void;
   readonly clock: Clock;
   readonly timeouts?: Partial<PortTimeouts>;
   /**
@@ -133,7 +136,12 @@ class PortListener implements Port {
     this.#port = options.port;
     this.#timeouts = timeouts;
     this.#http1 = createHttp1Side(options.http1, timeouts);
-    this.#http2 = createHttp2Side(options.http2, timeouts, options.clock);
+    this.#http2 = createHttp2Side({
+      serve: options.http2,
+      failed: options.failed ?? ignore,
+      timeouts,
+      clock: options.clock,
+    });
     this.#server = this.#createServer();
     if (options.maxConnections === undefined) return;
     this.#server.maxConnections = options.maxConnections;

@@ -20,6 +20,7 @@ import { eventually, stillness } from "../../../test/support/eventually.ts";
 import { systemClock } from "../../mesh/clock.ts";
 import { createDoors } from "../doors.ts";
 import { http2AsRequest } from "../http2-as-request.ts";
+import { asNodePair } from "../node-pair.ts";
 import { openPort, type Port } from "../port.ts";
 import { type AdminRelay, createAdminRelay } from "./admin-relay.ts";
 import { openSession } from "./grpc-test-client.ts";
@@ -70,7 +71,11 @@ class Control {
       reusePort: false,
       clock: systemClock,
       http1: handler,
-      http2: (stream, headers) => http2AsRequest(stream, headers, handler),
+      http2: (stream, headers) =>
+        http2AsRequest(stream, headers, (request, response) => {
+          const node = asNodePair(request, response);
+          handler(node.request, node.response);
+        }),
     });
   }
 }

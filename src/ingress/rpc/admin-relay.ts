@@ -1,5 +1,6 @@
-import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import type { IncomingHttpHeaders } from "node:http2";
 import type { Clock } from "../../mesh/clock.ts";
+import type { H2Stream } from "../h2/h2-stream.ts";
 import type { RpcRequest, RpcResponse } from "./connect-door.ts";
 import { createHttp1Relay } from "./relay-http1.ts";
 import { createHttp2Relay } from "./relay-http2.ts";
@@ -21,11 +22,11 @@ export interface RelayOptions {
 /** Hands requests on to the control process byte for byte, streams and cancellations included. */
 export interface AdminRelay {
   /**
-   * Takes requests of HTTP/1.1, and those of HTTP/2 in compatible form; passes them on over
+   * Takes requests of HTTP/1.1, and those of HTTP/2 in the same form; passes them on over
    * HTTP/1.1.
    */
   http1(request: RpcRequest, response: RpcResponse): void;
-  http2(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void;
+  http2(stream: H2Stream, headers: IncomingHttpHeaders): void;
   /** Closes the connections to the control process. */
   close(): void;
 }

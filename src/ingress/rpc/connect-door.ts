@@ -1,5 +1,5 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import type { IncomingHttpHeaders } from "node:http";
+import type { Readable, Writable } from "node:stream";
 import { Code, ConnectError, createConnectRouter } from "@connectrpc/connect";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
 import {
@@ -13,6 +13,7 @@ import { EmbedService } from "../../../gen/weir/v1/embed_service_pb.ts";
 import { ModelService } from "../../../gen/weir/v1/model_service_pb.ts";
 import { asMeshError, MeshError } from "../../mesh/errors.ts";
 import { createId } from "../../mesh/random.ts";
+import { asNodePair } from "../node-pair.ts";
 import { createChatService } from "./chat-service.ts";
 import { createEmbedService } from "./embed-service.ts";
 import { createHealthService } from "./health.ts";
@@ -24,8 +25,22 @@ import { addReflection, servedServices } from "./reflection-service.ts";
 import { createRpcErrorAnswer, sendRpcError } from "./rpc-error.ts";
 import type { RpcHouse } from "./rpc-house.ts";
 
-export type RpcRequest = IncomingMessage | Http2ServerRequest;
-export type RpcResponse = ServerResponse | Http2ServerResponse;
+/** A request of node:http, or one on an HTTP/2 stream in the same form. */
+export interface RpcRequest extends Readable {
+  readonly method?: string | undefined;
+  readonly url?: string | undefined;
+  readonly headers: IncomingHttpHeaders;
+  readonly httpVersionMajor: number;
+}
+
+/** A response of node:http, or one on an HTTP/2 stream in the same form. */
+export interface RpcResponse extends Writable {
+  statusCode: number;
+  readonly headersSent: boolean;
+  setHeader(name: string, value: string | readonly string[]): unknown;
+  writeHead(status: number, headers: string[]): unknown;
+  addTrailers(trailers: Record<string, string>): unknown;
+}
 
 /** Serves one RPC. Never throws; the answer is complete some time later. */
 export type ConnectDoor = (request: RpcRequest, response: RpcResponse) => void;
@@ -84,14 +99,20 @@ async function serve(house: RpcHouse, handler: UniversalHandler, asked: Asked): 
   const { request, response, body } = asked;
   try {
     const given = body === undefined ? undefined : {};
-    const universal = universalRequestFromNodeRequest(request, response, given, undefined);
+    const node = asNodePair(request, response);
+    const universal = universalRequestFromNodeRequest(
+      node.request,
+      node.response,
+      given,
+      undefined,
+    );
     const whole = body === undefined ? universal : { ...universal, body };
     const answer = await handler(whole);
     const header = new Headers(answer.header);
     // What connect-node refuses by itself, such as a message that does not parse, has no call of
     // ours.
     if (!header.has("x-request-id")) header.set("x-request-id", createId("req_"));
-    await universalResponseToNodeResponse({ ...answer, header }, response);
+    await universalResponseToNodeResponse({ ...answer, header }, node.response);
   } catch (thrown) {
     // The caller is gone, or the request was so strange that not even its address made sense.
     if (response.headersSent) response.destroy();

@@ -96,7 +96,7 @@ function listRequestHeaders(request: RpcRequest): Record<string, string | string
     if (!isHopByHop(name, headers.connection)) kept[name] = value;
   }
   const authority = headers[":authority"];
-  if (kept.host === undefined && authority !== undefined) kept.host = authority;
+  if (kept.host === undefined && typeof authority === "string") kept.host = authority;
   return kept;
 }
 

@@ -5,9 +5,9 @@ import {
   constants,
   type IncomingHttpHeaders,
   type OutgoingHttpHeaders,
-  type ServerHttp2Stream,
 } from "node:http2";
 import { createId } from "../../mesh/random.ts";
+import type { H2Stream, StreamReceiver } from "../h2/h2-stream.ts";
 import type { RelayOptions, RelayTarget } from "./admin-relay.ts";
 import { createUnreachableError, isHopByHop } from "./relay-headers.ts";
 import { createRpcErrorAnswer } from "./rpc-error.ts";
@@ -25,7 +25,7 @@ const PING_TIMEOUT_MS = 10_000;
  * breaks.
  */
 export function createHttp2Relay(options: RelayOptions): {
-  relay(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void;
+  relay(stream: H2Stream, headers: IncomingHttpHeaders): void;
   close(): void;
 } {
   const link = new SessionKeeper(options);
@@ -40,44 +40,77 @@ export function createHttp2Relay(options: RelayOptions): {
 }
 
 /** Passes one stream on, both ways. */
-function relay(
-  session: ClientHttp2Session,
-  stream: ServerHttp2Stream,
-  headers: IncomingHttpHeaders,
-): void {
-  let onward: ClientHttp2Stream;
+function relay(session: ClientHttp2Session, stream: H2Stream, headers: IncomingHttpHeaders): void {
   try {
-    onward = session.request(listRequestHeaders(headers), { endStream: stream.readableEnded });
+    const onward = session.request(listRequestHeaders(headers), { endStream: stream.requestEnded });
+    stream.receiver = new RelayedStream(stream, headers, onward);
   } catch (thrown) {
     // The connection broke just now; the next request opens another.
     refuse(stream, headers, thrown);
-    return;
   }
-  let trailers: OutgoingHttpHeaders = {};
-  onward.on("response", (fields, flags) => {
-    if (stream.closed || stream.destroyed) return;
-    const ended = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
-    stream.respond(listAnswerHeaders(fields), ended ? { endStream: true } : WAIT_FOR_TRAILERS);
-    if (ended) onward.resume();
-    else onward.pipe(stream);
-  });
-  onward.on("trailers", (fields) => {
-    trailers = listAnswerHeaders(fields);
-  });
-  stream.on("wantTrailers", () => stream.sendTrailers(trailers));
-  onward.on("error", (error) => {
-    if (!stream.headersSent) refuse(stream, headers, error);
-    else if (!stream.writableFinished) stream.close(constants.NGHTTP2_INTERNAL_ERROR);
-  });
-  onward.on("close", () => {
-    if (stream.closed) return;
-    if (!stream.headersSent) refuse(stream, headers);
-    else if (!stream.writableEnded) stream.close(onward.rstCode || constants.NGHTTP2_CANCEL);
-  });
-  stream.on("close", () => {
-    if (!onward.closed) onward.close(stream.rstCode || constants.NGHTTP2_CANCEL);
-  });
-  stream.pipe(onward);
+}
+
+/** A stream whose bytes go to the control process, and whose answer comes from there. */
+class RelayedStream implements StreamReceiver {
+  readonly #stream: H2Stream;
+  readonly #headers: IncomingHttpHeaders;
+  readonly #onward: ClientHttp2Stream;
+  /** Bytes that the control process has not taken. */
+  #behind = 0;
+  #trailers: string[] | undefined;
+
+  constructor(stream: H2Stream, headers: IncomingHttpHeaders, onward: ClientHttp2Stream) {
+    this.#stream = stream;
+    this.#headers = headers;
+    this.#onward = onward;
+    onward.on("response", (fields, flags) => {
+      const ended = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
+      stream.respond(listAnswerFields(fields), ended);
+      if (ended) onward.resume();
+    });
+    onward.on("trailers", (fields) => {
+      this.#trailers = listAnswerFields(fields);
+    });
+    onward.on("data", (bytes: Buffer) => {
+      if (!stream.write(bytes) && !stream.closed) onward.pause();
+    });
+    onward.on("end", () => {
+      if (stream.headersSent && onward.rstCode === 0) stream.end(undefined, this.#trailers);
+    });
+    onward.on("drain", () => this.#caughtUp());
+    onward.on("error", (error) => this.#break(constants.NGHTTP2_INTERNAL_ERROR, error));
+    onward.on("close", () => this.#break(onward.rstCode || constants.NGHTTP2_CANCEL));
+  }
+
+  takeData(bytes: Buffer): boolean {
+    if (this.#onward.destroyed || this.#onward.write(bytes)) return true;
+    this.#behind += bytes.length;
+    return false;
+  }
+
+  takeEnd(): void {
+    this.#onward.end();
+  }
+
+  takeDrain(): void {
+    this.#onward.resume();
+  }
+
+  takeClose(code: number): void {
+    if (!this.#onward.closed) this.#onward.close(code || constants.NGHTTP2_CANCEL);
+  }
+
+  #caughtUp(): void {
+    const bytes = this.#behind;
+    this.#behind = 0;
+    this.#stream.consume(bytes);
+  }
+
+  #break(code: number, error?: unknown): void {
+    this.#caughtUp();
+    if (!this.#stream.headersSent) refuse(this.#stream, this.#headers, error);
+    else if (!this.#stream.answerEnded) this.#stream.reset(code);
+  }
 }
 
 /** Holds the one connection. */
@@ -143,7 +176,6 @@ class SessionKeeper {
 }
 
 const STREAM_WINDOW_BYTES = 1024 * 1024;
-const WAIT_FOR_TRAILERS = { waitForTrailers: true };
 
 /** `te: trailers` is the one field of its kind that HTTP/2 knows, and gRPC servers insist on it. */
 function listRequestHeaders(headers: IncomingHttpHeaders): OutgoingHttpHeaders {
@@ -155,26 +187,24 @@ function listRequestHeaders(headers: IncomingHttpHeaders): OutgoingHttpHeaders {
   return kept;
 }
 
-function listAnswerHeaders(headers: IncomingHttpHeaders): OutgoingHttpHeaders {
-  const kept: OutgoingHttpHeaders = {};
+function listAnswerFields(headers: IncomingHttpHeaders): string[] {
+  const fields: string[] = [];
   for (const name in headers) {
-    if (!isHopByHop(name, undefined)) kept[name] = headers[name];
+    const value = headers[name];
+    if (value === undefined || isHopByHop(name, undefined)) continue;
+    if (typeof value === "object") for (const each of value) fields.push(name, each);
+    // `:status` is a number here, whatever its type says.
+    else fields.push(name, String(value));
   }
-  return kept;
+  return fields;
 }
 
-function refuse(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, cause?: unknown): void {
-  if (stream.closed || stream.destroyed || stream.headersSent) return;
+function refuse(stream: H2Stream, headers: IncomingHttpHeaders, cause?: unknown): void {
   const error = createUnreachableError(cause);
   const answer = createRpcErrorAnswer(headers["content-type"], error, createId("req_"));
-  const fields = { ":status": answer.status, ...answer.headers };
-  if (answer.body === undefined) stream.respond(fields, { endStream: true });
-  else {
-    stream.respond(fields);
-    stream.end(answer.body);
-  }
-  // To its end: a reset right behind the answer would make nghttp2 drop the answer.
-  stream.resume();
+  const fields = Object.entries(answer.headers).flat();
+  stream.respond([":status", String(answer.status), ...fields], answer.body === undefined);
+  stream.end(answer.body);
 }
 
 function createLateError(): Error {

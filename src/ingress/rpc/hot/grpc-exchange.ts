@@ -1,15 +1,12 @@
-import {
-  constants,
-  type IncomingHttpHeaders,
-  type OutgoingHttpHeaders,
-  type ServerHttp2Stream,
-} from "node:http2";
+import type { IncomingHttpHeaders } from "node:http2";
 import type { Decision } from "../../../../gen/weir/v1/chat_pb.ts";
 import type { Cost } from "../../../../gen/weir/v1/usage_pb.ts";
 import type { Call } from "../../../mesh/call.ts";
 import type { Timer } from "../../../mesh/clock.ts";
 import { asMeshError, MeshError } from "../../../mesh/errors.ts";
 import type { Place } from "../../../mesh/roster.ts";
+import { ErrorCode } from "../../h2/frames.ts";
+import type { H2Stream, StreamReceiver } from "../../h2/h2-stream.ts";
 import { openCall } from "../../open-call.ts";
 import { readCredential } from "../../rest/arrival.ts";
 import { addAnswerFields } from "../answer-headers.ts";
@@ -43,20 +40,18 @@ export interface ReaderSet {
 /**
  * One gRPC call on one HTTP/2 stream: reads its message, writes frames, ends with a status.
  *
- * The listeners are shared functions that find their exchange on the stream: closures would live
- * until the stream is collected and be promoted out of the young generation, which costs
- * milliseconds of garbage collection at the tail. For the same reason the exchange and its stream
- * let go of each other at `close`, and the request's bytes are let go as soon as they are decoded.
+ * It costs no closure and no listener. It and its stream let go of each other at the end, and it
+ * lets go of the request's bytes as soon as they are decoded: what outlives a scavenge is promoted
+ * out of the young generation, which costs milliseconds of garbage collection at the tail.
  */
-export class GrpcExchange {
+export class GrpcExchange implements StreamReceiver {
   readonly call: Call;
   readonly #door: ExchangeDoor;
   readonly #method: HotMethod;
   readonly #encoding: string | undefined;
-  #stream: ServerHttp2Stream | undefined;
+  #stream: H2Stream | undefined;
   #reader: MessageReader | undefined = new MessageReader();
   #place: Place<GrpcExchange> | undefined;
-  #trailers: OutgoingHttpHeaders = OK_TRAILERS;
   /** NaN when the field is malformed. */
   readonly #timeoutMs: number | undefined;
   #deadline: Timer | undefined;
@@ -66,31 +61,10 @@ export class GrpcExchange {
   #ended = false;
   #drained: (() => void) | undefined;
 
-  static readonly #onData = function (this: ServerHttp2Stream, piece: Buffer): void {
-    const exchange = this[exchangeOf];
-    if (exchange !== undefined) exchange.#takeData(piece);
-  };
-  static readonly #onEnd = function (this: ServerHttp2Stream): void {
-    const exchange = this[exchangeOf];
-    if (exchange !== undefined) exchange.#takeEnd();
-  };
-  static readonly #onDrain = function (this: ServerHttp2Stream): void {
-    const exchange = this[exchangeOf];
-    if (exchange !== undefined) exchange.#takeDrain();
-  };
-  static readonly #onWantTrailers = function (this: ServerHttp2Stream): void {
-    const exchange = this[exchangeOf];
-    if (exchange !== undefined) this.sendTrailers(exchange.#trailers);
-  };
-  static readonly #onClose = function (this: ServerHttp2Stream): void {
-    const exchange = this[exchangeOf];
-    if (exchange !== undefined) exchange.#takeClose();
-  };
-
   constructor(
     door: ExchangeDoor,
     method: HotMethod,
-    stream: ServerHttp2Stream,
+    stream: H2Stream,
     headers: IncomingHttpHeaders,
   ) {
     this.#door = door;
@@ -108,15 +82,8 @@ export class GrpcExchange {
   open(): void {
     const stream = this.#stream;
     if (stream === undefined) return;
-    stream[exchangeOf] = this;
+    stream.receiver = this;
     this.#place = this.#door.readers.add(this);
-    // What follows a refusal is read and thrown away. Closing the stream at once would be cheaper,
-    // but nghttp2 drops a header that has not left yet when a reset follows it, and the caller
-    // would never learn why.
-    stream.on("data", GrpcExchange.#onData);
-    stream.on("end", GrpcExchange.#onEnd);
-    stream.on("close", GrpcExchange.#onClose);
-    stream.on("wantTrailers", GrpcExchange.#onWantTrailers);
     try {
       assertEncoding(this.#encoding);
       assertTimeout(this.#timeoutMs);
@@ -136,13 +103,9 @@ export class GrpcExchange {
     const stream = this.#stream;
     if (stream === undefined || this.#headed || this.#ended || stream.closed) return;
     this.#headed = true;
-    const fields = this.#listFields(decision, cost);
-    stream.respond(fields, RESPOND_OPTIONS);
-    // The stream keeps the list for whoever asks what was sent, and lives on for a scavenge or two.
-    fields.length = 0;
+    stream.respond(this.#listFields(decision, cost));
   }
 
-  /** As node:http2 takes them with the least work: names and values in turn. */
   #listFields(decision: Decision | undefined, cost: Cost | undefined): string[] {
     const fields = [...COMMON_FIELDS];
     const { house } = this.#door;
@@ -153,7 +116,7 @@ export class GrpcExchange {
   /** Sends frames. False means that the peer is behind, or gone: await `ready()`. */
   write(frames: Buffer): boolean {
     const stream = this.#stream;
-    if (stream === undefined || this.#ended || !stream.writable) return false;
+    if (stream === undefined || this.#ended) return false;
     return stream.write(frames);
   }
 
@@ -162,14 +125,13 @@ export class GrpcExchange {
     const { cancellation } = this.call;
     if (cancellation.cause !== undefined) return Promise.reject(cancellation.cause);
     const stream = this.#stream;
-    if (stream === undefined || !stream.writableNeedDrain) return Promise.resolve();
+    if (stream === undefined || !stream.wantsDrain) return Promise.resolve();
     return new Promise((resolve, reject) => {
       const stop = cancellation.onCancel(reject);
       this.#drained = () => {
         stop();
         resolve();
       };
-      stream.on("drain", GrpcExchange.#onDrain);
     });
   }
 
@@ -179,7 +141,7 @@ export class GrpcExchange {
     if (stream === undefined || this.#ended || stream.closed) return;
     if (!this.#headed) this.start(undefined, undefined);
     this.#ended = true;
-    stream.end(lastFrame);
+    stream.end(lastFrame, OK_TRAILERS);
   }
 
   /** Ends the call with an error: in the header when nothing was sent yet, else in the trailers. */
@@ -190,22 +152,19 @@ export class GrpcExchange {
     const stream = this.#stream;
     if (stream === undefined || this.#ended || stream.closed) return;
     this.#ended = true;
-    const status = createStatusTrailers(error, this.call.requestId);
+    const status = Object.entries(createStatusTrailers(error, this.call.requestId)).flat();
     if (this.#headed) {
-      this.#trailers = { ...status };
-      stream.end();
+      stream.end(undefined, status);
       return;
     }
     this.#headed = true;
-    const fields = this.#listFields(this.call.trail.decision, undefined);
-    for (const [name, value] of Object.entries(status)) fields.push(name, value);
-    stream.respond(fields, END_STREAM);
+    stream.respond([...this.#listFields(this.call.trail.decision, undefined), ...status], true);
   }
 
   /** Called when the request has not come to its end for too long. */
   giveUpReading(): void {
     if (this.#ended) {
-      this.#stream?.close(constants.NGHTTP2_NO_ERROR);
+      this.#stream?.reset(ErrorCode.NO_ERROR);
       return;
     }
     const text = "The request's body did not arrive in time. Send it at once.";
@@ -217,9 +176,10 @@ export class GrpcExchange {
     this.fail(asMeshError(thrown));
   }
 
-  #takeData(piece: Buffer): void {
+  takeData(piece: Buffer): boolean {
+    // What follows a refusal is read and thrown away.
     const reader = this.#reader;
-    if (reader === undefined) return;
+    if (reader === undefined) return true;
     try {
       const first = reader.empty;
       reader.take(piece);
@@ -228,9 +188,10 @@ export class GrpcExchange {
     } catch (thrown) {
       this.#refuse(thrown);
     }
+    return true;
   }
 
-  #takeEnd(): void {
+  takeEnd(): void {
     const reader = this.#reader;
     this.#stopReading();
     if (reader === undefined) return;
@@ -247,13 +208,10 @@ export class GrpcExchange {
     }
   }
 
-  #takeClose(): void {
-    const stream = this.#stream;
+  takeClose(): void {
     this.#stream = undefined;
     this.#stopReading();
     this.#deadline?.cancel();
-    // The listeners may stay: they are shared, and without this they do nothing.
-    if (stream !== undefined) stream[exchangeOf] = undefined;
     if (this.#ended) return;
     this.#ended = true;
     this.call.cancellation.cancel(
@@ -261,8 +219,7 @@ export class GrpcExchange {
     );
   }
 
-  #takeDrain(): void {
-    this.#stream?.removeListener("drain", GrpcExchange.#onDrain);
+  takeDrain(): void {
     const drained = this.#drained;
     this.#drained = undefined;
     drained?.();
@@ -318,24 +275,13 @@ export class GrpcExchange {
   }
 }
 
-/** Where a stream keeps its exchange. */
-const exchangeOf: unique symbol = Symbol("exchange");
-
-declare module "node:http2" {
-  interface ServerHttp2Stream {
-    [exchangeOf]?: GrpcExchange | undefined;
-  }
-}
-
+// No date: no gRPC client looks at it, and each field costs.
 const COMMON_FIELDS = [
   ...[":status", "200"],
   ...["content-type", "application/grpc+proto"],
   ...["grpc-accept-encoding", "gzip,identity"],
 ];
-const OK_TRAILERS: OutgoingHttpHeaders = { "grpc-status": "0" };
-// No gRPC client looks at the date, and each field costs.
-const RESPOND_OPTIONS = { waitForTrailers: true, sendDate: false };
-const END_STREAM = { endStream: true, sendDate: false };
+const OK_TRAILERS = ["grpc-status", "0"];
 /** Beyond this a timer would fire at once; so long a deadline is none. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
 

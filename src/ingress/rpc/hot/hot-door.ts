@@ -1,6 +1,7 @@
-import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import type { IncomingHttpHeaders } from "node:http2";
 import type { Timer } from "../../../mesh/clock.ts";
 import { type Place, Roster } from "../../../mesh/roster.ts";
+import type { H2Stream } from "../../h2/h2-stream.ts";
 import { READ_TIMEOUT_MS } from "../limits.ts";
 import type { RpcHouse } from "../rpc-house.ts";
 import { createCreateChatMethod } from "./create-chat.ts";
@@ -10,8 +11,8 @@ import { createStreamChatMethod } from "./stream-chat.ts";
 
 /**
  * The fast door: gRPC in its binary form for the methods that carry nearly all load, framed by hand
- * on node:http2. It behaves as the connect door does for the same methods, which is its reference:
- * both pass the same suite.
+ * on the streams of Weir's own HTTP/2. It behaves as the connect door does for the same methods,
+ * which is its reference: both pass the same suite.
  */
 export interface HotDoor {
   /**
@@ -19,7 +20,7 @@ export interface HotDoor {
    * must.
    */
   find(path: string | undefined, contentType: string | undefined): HotMethod | undefined;
-  accept(method: HotMethod, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void;
+  accept(method: HotMethod, stream: H2Stream, headers: IncomingHttpHeaders): void;
 }
 
 export function createHotDoor(house: RpcHouse): HotDoor {
