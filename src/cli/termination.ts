@@ -48,6 +48,8 @@ export function onTermination(ending: Ending): Promise<number> {
     process.on("SIGINT", ignore);
     process.on("SIGTERM", ending.outlastsSiblings === true ? ignore : drain);
     process.on("disconnect", drain);
+    // The parent may have died while this process was starting, and nobody says so twice.
+    if (!process.connected) drain();
     process.on("message", (message) => {
       if (message === DRAIN_MESSAGE) drain();
     });
