@@ -19,6 +19,7 @@ import { createEmbedService } from "./embed-service.ts";
 import { createHealthService } from "./health.ts";
 import type { GiveBack } from "./hot/connect-exchange.ts";
 import type { HotConnect } from "./hot/hot-connect.ts";
+import { READ_OPTIONS } from "./hot/wire-reader.ts";
 import { MESSAGE_BYTES_MAX, READ_TIMEOUT_MS } from "./limits.ts";
 import { createModelService } from "./model-service.ts";
 import { addReflection, servedServices } from "./reflection-service.ts";
@@ -75,6 +76,7 @@ function createHandlers(house: RpcHouse): ReadonlyMap<string, UniversalHandler> 
     // Never Brotli: the decoder of Node up to 26.12.0 is vulnerable.
     acceptCompression: [compressionGzip],
     readMaxBytes: MESSAGE_BYTES_MAX,
+    binaryOptions: READ_OPTIONS,
     // A longer timer would fire at once.
     maxTimeoutMs: 2 ** 31 - 1,
     // Compressing answers costs more time than the wire of a data centre saves.

@@ -22,6 +22,7 @@ import { type ConnectArrival, ConnectExchange } from "./connect-exchange.ts";
 import { decodeChat } from "./decode-chat.ts";
 import { encodeChatAnswer, encodeVectors } from "./frame-answer.ts";
 import { measureChat, measureEmbed } from "./measure-request.ts";
+import { READ_OPTIONS } from "./wire-reader.ts";
 
 /** A unary call: its body is a message, and so is its answer's. */
 abstract class UnaryExchange extends ConnectExchange {
@@ -116,10 +117,10 @@ export class EmbedExchange extends UnaryExchange {
 /** The system writes strings of this length without memory of its own. */
 const LETTERS_MAX = 12 * 1024;
 /** As connect-node reads JSON. */
-const READ_OPTIONS = { ignoreUnknownFields: true };
+const JSON_OPTIONS = { ignoreUnknownFields: true };
 
 const decodeChatBinary = (body: Buffer) => decodeChat(CreateChatRequestSchema, body);
 const decodeChatJson = (json: JsonValue) =>
-  fromJson(CreateChatRequestSchema, json, READ_OPTIONS).chat;
-const decodeEmbedBinary = (body: Buffer) => fromBinary(EmbedRequestSchema, body);
-const decodeEmbedJson = (json: JsonValue) => fromJson(EmbedRequestSchema, json, READ_OPTIONS);
+  fromJson(CreateChatRequestSchema, json, JSON_OPTIONS).chat;
+const decodeEmbedBinary = (body: Buffer) => fromBinary(EmbedRequestSchema, body, READ_OPTIONS);
+const decodeEmbedJson = (json: JsonValue) => fromJson(EmbedRequestSchema, json, JSON_OPTIONS);

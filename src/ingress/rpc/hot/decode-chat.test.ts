@@ -18,9 +18,11 @@ function attempt(decode: () => unknown): { readonly value: unknown } | { readonl
   }
 }
 
+const DROP = { readUnknownFields: false };
+
 function expectSameFate(bytes: Buffer): void {
   const decoded = attempt(() => decodeChat(CreateChatRequestSchema, bytes));
-  expect(decoded).toEqual(attempt(() => fromBinary(CreateChatRequestSchema, bytes).chat));
+  expect(decoded).toEqual(attempt(() => fromBinary(CreateChatRequestSchema, bytes, DROP).chat));
 }
 
 describe("decodeChat()", () => {
@@ -55,6 +57,18 @@ describe("decodeChat()", () => {
   it("merges a chat that comes in two pieces as the generic decoder does", () => {
     const twice = fc.tuple(encoded, encoded).map((pieces) => Buffer.concat(pieces));
     fc.assert(fc.property(twice, expectSameFate));
+  });
+
+  it("keeps no field that nobody knows, on whichever way it reads", () => {
+    const stray = Buffer.from([0xf8, 0x06, 0x00]);
+    const message = Buffer.concat([Buffer.from([0x1a, 3]), stray]);
+    const chat = Buffer.concat([stray, message]);
+    const request = Buffer.concat([Buffer.from([0x0a, chat.length]), chat]);
+    for (const bytes of [request, Buffer.concat([request, stray])]) {
+      const decoded = decodeChat(CreateChatRequestSchema, bytes);
+      expect(decoded?.messages).toHaveLength(1);
+      expect(decoded?.$unknown ?? decoded?.messages[0]?.$unknown).toBeUndefined();
+    }
   });
 
   it("limits nesting where the generic decoder does", () => {

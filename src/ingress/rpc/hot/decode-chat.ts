@@ -21,13 +21,14 @@ import type {
   StreamChatRequestSchema,
 } from "../../../../gen/weir/v1/chat_service_pb.ts";
 import { readLabel, readSampling, readTool, readToolChoice } from "./decode-chat-form.ts";
-import { UNUSUAL, WireReader } from "./wire-reader.ts";
+import { READ_OPTIONS, UNUSUAL, WireReader } from "./wire-reader.ts";
 
 /**
  * The `chat` of a request, decoded as protobuf-es does it, but that unset fields may be there as
- * undefined. What nearly all requests are made of is read by hand: a fifth of the time, and no
- * garbage but the message. The rest is left to the generic decoder, for a message within or, where
- * its rules for merging and keeping fields matter, for the whole. Throws its errors.
+ * undefined, and fields that nobody knows are not kept. What nearly all requests are made of is
+ * read by hand: a fifth of the time, and no garbage but the message. The rest is left to the
+ * generic decoder, for a message within or, where its rules for merging and keeping fields matter,
+ * for the whole. Throws its errors.
  */
 export function decodeChat(
   schema: typeof CreateChatRequestSchema | typeof StreamChatRequestSchema,
@@ -37,7 +38,7 @@ export function decodeChat(
     return readRequest(new WireReader(bytes));
   } catch {
     // Not only UNUSUAL: what is wrong with a message within is told in terms of the whole.
-    return fromBinary(schema, bytes).chat;
+    return fromBinary(schema, bytes, READ_OPTIONS).chat;
   }
 }
 

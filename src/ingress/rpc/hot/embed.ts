@@ -7,12 +7,13 @@ import { validateEmbed } from "../validate-chat.ts";
 import { frameVectors } from "./frame-answer.ts";
 import type { GrpcExchange, HotMethod } from "./grpc-exchange.ts";
 import { parseMessage } from "./parse-message.ts";
+import { READ_OPTIONS } from "./wire-reader.ts";
 
 /** EmbedService.Embed. */
 export function createEmbedMethod(house: RpcHouse): HotMethod {
   return {
     serve: (exchange, message) => {
-      const request = validateEmbed(parseMessage(fromBinary, EmbedRequestSchema, message));
+      const request = validateEmbed(parseMessage(decodeEmbed, EmbedRequestSchema, message));
       exchange.enter();
       return answer(house, exchange, createEmbedAsk(request, message.length));
     },
@@ -25,3 +26,6 @@ async function answer(house: RpcHouse, exchange: GrpcExchange, ask: EmbedAsk): P
   exchange.start(outcome.decision, outcome.cost);
   exchange.finish(frame);
 }
+
+const decodeEmbed = (schema: typeof EmbedRequestSchema, bytes: Buffer) =>
+  fromBinary(schema, bytes, READ_OPTIONS);
