@@ -95,6 +95,17 @@ describe("a peer that takes nothing", () => {
     expect(pieces.some((count) => count < 160)).toBe(true);
   });
 
+  it("may not change the windows of many streams again and again, byte by byte", async () => {
+    const { door, livesOn } = await openStreet({ house: { chat: createFlood([]) } });
+    const attacker = RawPeer.greet(door, [4, 0]);
+    attacker.send(frame(Type.WINDOW_UPDATE, 0, 0, words(2 ** 30)));
+    for (let at = 0; at < 50; at += 1) ask(attacker, 1 + 2 * at);
+    expect(await attacker.status(99)).toBe("200");
+    attacker.send(times(3000, (at) => settings([4, at + 1])));
+    expect(await attacker.goaway()).toBe(Code.ENHANCE_YOUR_CALM);
+    await livesOn();
+  });
+
   it("sends no byte more than a window that shrinks below nothing", async () => {
     const { door } = await openStreet({ house: { chat: createFlood([]) } });
     const attacker = RawPeer.greet(door, [4, 1000]);

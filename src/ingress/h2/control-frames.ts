@@ -67,6 +67,7 @@ export class ControlFrames implements SettingsTaker {
     readSettings(bytes, start, end, this);
     // Once for a frame, however often it changes its mind: each open stream is concerned.
     if (this.#streamWindow !== sender.streamWindow) {
+      for (let at = 0; at < streams.size; at += STREAMS_A_FRAME) guard.spendCheap();
       sender.changeStreamWindow(this.#streamWindow, streams.list());
     }
   }
@@ -143,6 +144,9 @@ export class ControlFrames implements SettingsTaker {
     this.#core.guard.spendCheap();
   }
 }
+
+/** As many streams as cost about what a frame costs when their windows change. */
+const STREAMS_A_FRAME = 8;
 
 function wrongSize(message: string): never {
   throw new ConnectionError(ErrorCode.FRAME_SIZE_ERROR, message);

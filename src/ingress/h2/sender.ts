@@ -141,7 +141,7 @@ export class Sender {
     stream.sendWindow -= count;
     this.#window -= count;
     stream.stalledMs = undefined;
-    this.#guard.earn();
+    if (count === left || count >= EARNING_BYTES) this.#guard.earn();
     const isLast = stream.answerEnded && stream.trailers === undefined && stream.held.length === 0;
     if (isLast) this.#writer.lastData(stream.id, bytes, sent, sent + count);
     else this.#writer.data(stream.id, bytes, sent, sent + count);
@@ -180,6 +180,8 @@ export class Sender {
   }
 }
 
+/** A peer that opens its windows byte by byte must not earn more by it than it spends. */
+const EARNING_BYTES = 1024;
 const NOTHING = Buffer.alloc(0);
 
 function overflow(): never {
