@@ -1,0 +1,393 @@
+import type { Socket } from "node:net";
+import type { Clock, Timer } from "../../mesh/clock.ts";
+import type { HttpExchange } from "../http-exchange.ts";
+import { ChunkedBody } from "./chunked-body.ts";
+import { FieldBlock } from "./field-block.ts";
+import { type ExchangeOwner, H1Exchange } from "./h1-exchange.ts";
+import { malformed, type Refusal, RequestFault, tooLate, writeRefusal } from "./refusal.ts";
+import { parseRequestHead } from "./request-head.ts";
+
+/** How long a peer may keep a connection waiting, in milliseconds. */
+export interface WaitLimits {
+  /** For the head of a request, from its first byte. */
+  readonly headersMs: number;
+  /** For a whole request, its body included; and for taking anything of an answer. */
+  readonly requestMs: number;
+  /** Between two requests. */
+  readonly idleMs: number;
+}
+
+/** What all connections of a port share. */
+export interface ConnectionHome {
+  readonly clock: Clock;
+  readonly limits: WaitLimits;
+  /** The end of a head whose connection is kept. */
+  readonly keepAliveText: string;
+  /** Exchanges that are open. */
+  open: number;
+  /** True once each connection is to close with its answer. */
+  draining: boolean;
+  /** Leads a request to its door, which sets the exchange's receiver before it returns. */
+  serve(exchange: HttpExchange): void;
+}
+
+/**
+ * One HTTP/1.1 connection, server's side, RFC 9112: one request at a time. What comes before its
+ * turn waits. Whatever its peer does hurts this connection alone.
+ */
+export class H1Connection implements ExchangeOwner {
+  readonly socket: Socket;
+  readonly encrypted: boolean;
+  readonly #home: ConnectionHome;
+  #phase: Phase = Phase.HEAD;
+  readonly #block = new FieldBlock();
+  #exchange: H1Exchange | undefined;
+  /** Bytes of the body that are still to come, when its length is known. */
+  #bodyLeft = 0;
+  #chunks: ChunkedBody | undefined;
+  /** True while the client waits to be told to send its body. */
+  #awaitsContinue = false;
+  /** What came before its turn. */
+  #held: Buffer[] = [];
+  #heldBytes = 0;
+  #paused = false;
+  /** True while the next request waits for its turn of the event loop. */
+  #scheduled = false;
+  /** Counts phases; a sweep sees by it whether there was a new one. */
+  #round = 0;
+  #roundSeen = -1;
+  #roundSinceMs = 0;
+  #watchesStall = false;
+  #linger: Timer | undefined;
+
+  constructor(socket: Socket, home: ConnectionHome) {
+    this.socket = socket;
+    this.#home = home;
+    this.encrypted = "encrypted" in socket && socket.encrypted === true;
+    socket.on("data", (bytes: Buffer) => this.#takeBytes(bytes));
+    socket.on("drain", () => this.#takeDrain());
+    socket.on("end", () => this.#takeEnd());
+    socket.on("close", () => this.#takeClose());
+    socket.resume();
+  }
+
+  get keepAliveText(): string {
+    return this.#home.keepAliveText;
+  }
+
+  /** Closes as soon as no request is open. */
+  drain(): void {
+    if (this.#phase === Phase.IDLE) this.#end();
+  }
+
+  /** Cuts everything off. */
+  destroy(): void {
+    this.#phase = Phase.DONE;
+    this.socket.destroy();
+  }
+
+  /** Looks whether the peer keeps the connection waiting; to be called now and then. */
+  sweep(nowMs: number): void {
+    this.#watchStall();
+    if (this.#round !== this.#roundSeen) {
+      this.#roundSeen = this.#round;
+      this.#roundSinceMs = nowMs;
+      return;
+    }
+    const waitedMs = nowMs - this.#roundSinceMs;
+    const { headersMs, requestMs, idleMs } = this.#home.limits;
+    if (this.#phase === Phase.IDLE) {
+      if (waitedMs >= idleMs) this.#end();
+    } else if (this.#phase === Phase.HEAD) {
+      if (waitedMs >= Math.min(headersMs, requestMs)) this.#refuse(tooLate);
+    } else if (this.#phase === Phase.BODY && waitedMs >= requestMs) this.#refuse(tooLate);
+  }
+
+  mayGoOn(): boolean {
+    if (this.#home.draining) return false;
+    if (this.#phase !== Phase.BODY) return true;
+    // What is left of the request would have to be read before the next one.
+    return this.#chunks === undefined && this.#bodyLeft <= REST_BYTES_MAX && !this.#awaitsContinue;
+  }
+
+  answered(exchange: H1Exchange): void {
+    const goesOn = exchange.keepAlive && !this.#home.draining;
+    const whole = exchange.requestEnded;
+    this.#release(0);
+    if (!goesOn) this.#end(whole && exchange.last);
+    else if (whole) this.#rest();
+    else this.#unpause();
+  }
+
+  broken(_exchange: H1Exchange, code: number): void {
+    this.#phase = Phase.DONE;
+    this.#release(code);
+    this.socket.destroy();
+  }
+
+  consumed(): void {
+    if (this.#phase === Phase.BODY) this.#unpause();
+  }
+
+  #takeBytes(bytes: Buffer): void {
+    try {
+      this.#read(bytes);
+    } catch (thrown) {
+      // Whatever else was thrown is a fault of ours, of which only this connection shall suffer.
+      if (thrown instanceof RequestFault) this.#refuse(thrown.refusal);
+      else this.destroy();
+    }
+  }
+
+  #read(bytes: Buffer): void {
+    let at = 0;
+    while (at < bytes.length) {
+      if (this.#phase === Phase.BODY) at = this.#readBody(bytes, at);
+      else if (this.#phase === Phase.IDLE || this.#phase === Phase.HEAD) {
+        if (this.#scheduled || this.socket.writableNeedDrain) {
+          this.#hold(bytes, at);
+          return;
+        }
+        at = this.#readHead(bytes, at);
+      } else {
+        if (this.#phase === Phase.ANSWER) this.#hold(bytes, at);
+        return;
+      }
+    }
+  }
+
+  #readHead(bytes: Buffer, from: number): number {
+    const block = this.#block;
+    const end = block.read(bytes, from);
+    if (end < 0) {
+      if (this.#phase === Phase.IDLE) this.#enter(Phase.HEAD);
+      return bytes.length;
+    }
+    // An empty line before a request, which old clients send behind a body.
+    if (block.text === "") return end;
+    const head = parseRequestHead(block.text);
+    block.text = "";
+    const exchange = new H1Exchange(head, this);
+    this.#exchange = exchange;
+    this.#home.open += 1;
+    if (this.#phase === Phase.IDLE) this.#round += 1;
+    const { bodyBytes } = head;
+    if (bodyBytes === 0) {
+      this.#phase = Phase.ANSWER;
+      exchange.requestEnded = true;
+      this.#home.serve(exchange);
+      exchange.receiver.takeEnd(undefined);
+      return end;
+    }
+    this.#phase = Phase.BODY;
+    this.#bodyLeft = bodyBytes ?? 0;
+    this.#chunks =
+      bodyBytes === undefined ? new ChunkedBody((piece) => this.#deliver(piece)) : undefined;
+    this.#awaitsContinue = head.expectsContinue;
+    this.#home.serve(exchange);
+    if (this.#awaitsContinue) this.#continue(exchange, end < bytes.length);
+    return end;
+  }
+
+  /** Tells a client that waits for it to send its body, unless it has begun, or has its answer. */
+  #continue(exchange: H1Exchange, begun: boolean): void {
+    if (exchange.headersSent || exchange.closed) return;
+    this.#awaitsContinue = false;
+    if (!begun) this.socket.write("HTTP/1.1 100 Continue\r\n\r\n", "latin1");
+  }
+
+  #readBody(bytes: Buffer, from: number): number {
+    const chunks = this.#chunks;
+    if (chunks !== undefined) {
+      const at = chunks.read(bytes, from);
+      if (chunks.ended) this.#endRequest(chunks);
+      return this.#phase === Phase.DONE ? bytes.length : at;
+    }
+    const end = Math.min(bytes.length, from + this.#bodyLeft);
+    this.#bodyLeft -= end - from;
+    this.#deliver(from === 0 && end === bytes.length ? bytes : bytes.subarray(from, end));
+    if (this.#bodyLeft === 0) this.#endRequest(undefined);
+    return end;
+  }
+
+  #deliver(piece: Buffer): void {
+    const exchange = this.#exchange;
+    if (exchange !== undefined && !exchange.receiver.takeData(piece)) this.#pause();
+  }
+
+  #endRequest(chunks: ChunkedBody | undefined): void {
+    if (this.#phase !== Phase.BODY) return;
+    this.#chunks = undefined;
+    const exchange = this.#exchange;
+    if (exchange === undefined) {
+      this.#rest();
+      return;
+    }
+    this.#phase = Phase.ANSWER;
+    exchange.requestEnded = true;
+    exchange.receiver.takeEnd(chunks?.trailers);
+  }
+
+  /** Lets go of the exchange. */
+  #release(code: number): void {
+    const exchange = this.#exchange;
+    if (exchange === undefined) return;
+    this.#exchange = undefined;
+    this.#home.open -= 1;
+    exchange.close(code);
+  }
+
+  /** One request is over; the next one may be there already. */
+  #rest(): void {
+    this.#enter(Phase.IDLE);
+    if (this.#home.draining) this.#end();
+    else if (this.#heldBytes > 0) this.#schedule();
+    else this.#unpause();
+  }
+
+  /** In a turn of its own, so that nobody fills a turn with many requests. */
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(takeHeld, this);
+  }
+
+  /** For `takeHeld()`: goes on with what came before its turn. */
+  takeHeld(): void {
+    this.#scheduled = false;
+    if (this.#phase !== Phase.IDLE || this.socket.writableNeedDrain) return;
+    const held = this.#held.length === 1 ? this.#held[0] : Buffer.concat(this.#held);
+    this.#held = [];
+    this.#heldBytes = 0;
+    this.#unpause();
+    if (held !== undefined) this.#takeBytes(held);
+  }
+
+  #hold(bytes: Buffer, from: number): void {
+    this.#held.push(from === 0 ? bytes : bytes.subarray(from));
+    this.#heldBytes += bytes.length - from;
+    if (this.#heldBytes >= HELD_BYTES_MAX) this.#pause();
+    if (this.#phase === Phase.IDLE && !this.socket.writableNeedDrain) this.#schedule();
+  }
+
+  #pause(): void {
+    this.#paused = true;
+    this.socket.pause();
+  }
+
+  #unpause(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.socket.resume();
+  }
+
+  #enter(phase: Phase): void {
+    this.#phase = phase;
+    this.#round += 1;
+  }
+
+  #takeDrain(): void {
+    const exchange = this.#exchange;
+    if (exchange?.wantsDrain === true) {
+      exchange.wantsDrain = false;
+      exchange.receiver.takeDrain();
+    } else if (this.#phase === Phase.IDLE && this.#heldBytes > 0) this.#schedule();
+  }
+
+  /** The client sends no more: it is gone, or as good as gone, as with node:http. */
+  #takeEnd(): void {
+    const inRequest = this.#phase === Phase.BODY || this.#block.begun;
+    if (inRequest) this.#refuse(malformed);
+    else if (this.#phase !== Phase.DONE) {
+      this.#phase = Phase.DONE;
+      this.#release(CANCEL);
+      this.socket.end();
+    }
+  }
+
+  #takeClose(): void {
+    this.#phase = Phase.DONE;
+    this.#linger?.cancel();
+    this.#held = [];
+    this.#release(CANCEL);
+  }
+
+  /** Answers what is no request, or not in time, and closes. */
+  #refuse(refusal: Refusal): void {
+    if (this.#phase === Phase.DONE) return;
+    const exchange = this.#exchange;
+    // It cannot be mixed into an answer that has begun.
+    if (exchange?.headersSent === true) {
+      this.destroy();
+      this.#release(CANCEL);
+      return;
+    }
+    this.#phase = Phase.DONE;
+    this.#release(CANCEL);
+    this.socket.write(writeRefusal(refusal), "latin1");
+    this.#end();
+  }
+
+  /**
+   * Closes once all that was written has left. What still comes is thrown away: bytes that nobody
+   * reads would have the system send a reset, which overtakes what was written. Who sends on is cut
+   * off; and so is, at once, who said itself that it has nothing more to say.
+   */
+  #end(silent = false): void {
+    this.#phase = Phase.DONE;
+    this.#held = [];
+    this.#heldBytes = 0;
+    const { socket } = this;
+    if (silent) {
+      socket.destroySoon();
+      return;
+    }
+    this.#unpause();
+    socket.end(() => {
+      if (socket.destroyed) return;
+      this.#linger = this.#home.clock.after(LINGER_MS, () => socket.destroy());
+    });
+  }
+
+  /** Has the system's own clock watch over a peer that takes nothing of what it asked for. */
+  #watchStall(): void {
+    const stalls = this.socket.writableLength > 0;
+    if (stalls === this.#watchesStall) return;
+    this.#watchesStall = stalls;
+    if (stalls) this.socket.setTimeout(this.#home.limits.requestMs, cutOff);
+    else {
+      this.socket.setTimeout(0);
+      this.socket.removeListener("timeout", cutOff);
+    }
+  }
+}
+
+const Phase = {
+  /** Between two requests. */
+  IDLE: 0,
+  /** Since the first byte of a request; a new connection begins here. */
+  HEAD: 1,
+  /** Since the end of a head that has a body. */
+  BODY: 2,
+  /** The request is complete, its answer is not. */
+  ANSWER: 3,
+  /** The connection is closing or closed: what comes in is thrown away. */
+  DONE: 4,
+} as const;
+type Phase = (typeof Phase)[keyof typeof Phase];
+
+/** What may wait of requests that are sent before their turn. */
+const HELD_BYTES_MAX = 64 * 1024;
+/** What is read of a body that nobody wants, for the connection's sake. */
+const REST_BYTES_MAX = 64 * 1024;
+const LINGER_MS = 2_000;
+/** As HTTP/2 counts. */
+const CANCEL = 8;
+
+function takeHeld(connection: H1Connection): void {
+  connection.takeHeld();
+}
+
+function cutOff(this: Socket): void {
+  this.destroy();
+}

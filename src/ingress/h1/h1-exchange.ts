@@ -1,0 +1,167 @@
+import type { IncomingHttpHeaders } from "node:http";
+import type { Socket } from "node:net";
+import { type ExchangeReceiver, type HttpExchange, nobody } from "../http-exchange.ts";
+import { type AnswerHead, createAnswerHead, Framing, writeTrailers } from "./answer-head.ts";
+import type { RequestHead } from "./request-head.ts";
+
+/** What an exchange needs of its connection. */
+export interface ExchangeOwner {
+  readonly socket: Socket;
+  readonly encrypted: boolean;
+  /** What is said of a connection that is kept. */
+  readonly keepAliveText: string;
+  /** Whether the connection may go on after an answer that begins now. */
+  mayGoOn(): boolean;
+  /** The answer's last byte was handed to the socket. */
+  answered(exchange: H1Exchange): void;
+  /** The exchange cannot be ended well. */
+  broken(exchange: H1Exchange, code: number): void;
+  /** The request may go on. */
+  consumed(): void;
+}
+
+/** One request and its answer on an HTTP/1.1 connection, whose only one it is at the time. */
+export class H1Exchange implements HttpExchange {
+  readonly version: "1.0" | "1.1";
+  readonly method: string;
+  readonly url: string;
+  readonly headers: IncomingHttpHeaders;
+  receiver: ExchangeReceiver = nobody;
+  /** For the connection: whether the request has come to its end. */
+  requestEnded = false;
+  /** Whether the client said that it asks for nothing more. */
+  readonly last: boolean;
+  /** For the connection: whether it goes on after the answer. */
+  keepAlive: boolean;
+  /** For the connection: whether `write()` said that it has to wait. */
+  wantsDrain = false;
+  readonly #owner: ExchangeOwner;
+  #head: AnswerHead | undefined;
+  #headWaits = false;
+  /** Bytes of the body that the header promised and that have not been written. */
+  #left = 0;
+  #answerEnded = false;
+  #closeCode: number | undefined;
+
+  constructor(head: RequestHead, owner: ExchangeOwner) {
+    this.version = head.version;
+    this.method = head.method;
+    this.url = head.url;
+    this.headers = head.headers;
+    this.last = !head.keepAlive;
+    this.keepAlive = head.keepAlive;
+    this.#owner = owner;
+  }
+
+  get encrypted(): boolean {
+    return this.#owner.encrypted;
+  }
+
+  get headersSent(): boolean {
+    return this.#head !== undefined;
+  }
+
+  get answerEnded(): boolean {
+    return this.#answerEnded;
+  }
+
+  get closed(): boolean {
+    return this.#closeCode !== undefined;
+  }
+
+  get closeCode(): number {
+    return this.#closeCode ?? 0;
+  }
+
+  respond(status: number, fields: readonly string[]): void {
+    if (this.closed || this.#head !== undefined) return;
+    const { method, version } = this;
+    const keepAlive = this.keepAlive && this.#owner.mayGoOn();
+    const { keepAliveText } = this.#owner;
+    const head = createAnswerHead(status, fields, { method, version, keepAlive, keepAliveText });
+    this.#head = head;
+    this.#headWaits = true;
+    this.#left = head.length;
+    this.keepAlive = head.keepAlive;
+  }
+
+  flush(): void {
+    if (!this.closed && this.#headWaits) this.#send("");
+  }
+
+  write(part: Buffer | string): boolean {
+    if (this.closed || this.#answerEnded || this.#head === undefined) return false;
+    if (part.length === 0 || this.#head.framing === Framing.NONE || this.#send(part)) return true;
+    this.wantsDrain = true;
+    return false;
+  }
+
+  end(part?: Buffer | string, trailers?: readonly string[]): void {
+    const head = this.#head;
+    if (this.closed || this.#answerEnded || head === undefined) return;
+    this.#answerEnded = true;
+    const body = head.framing === Framing.NONE || part === undefined ? "" : part;
+    if (head.framing === Framing.CHUNKED) {
+      this.#send(body, `0\r\n${trailers === undefined ? "" : writeTrailers(trailers)}\r\n`);
+    } else if (body.length > 0 || this.#headWaits) this.#send(body);
+    // Whoever reads on would take the next answer for the rest of this one.
+    if (head.framing === Framing.LENGTH && this.#left !== 0) this.reset(INTERNAL_ERROR);
+    else this.#owner.answered(this);
+  }
+
+  reset(code: number): void {
+    if (!this.closed) this.#owner.broken(this, code);
+  }
+
+  consume(_bytes: number): void {
+    if (!this.closed) this.#owner.consumed();
+  }
+
+  /** For the connection: lets go of everything, and tells the receiver. */
+  close(code: number): void {
+    if (this.closed) return;
+    this.#closeCode = code;
+    const { receiver } = this;
+    this.receiver = nobody;
+    receiver.takeClose(code);
+  }
+
+  /** In one write, as far as that costs no copy of much: what waits, the bytes, and the end. */
+  #send(part: Buffer | string, end = ""): boolean {
+    const head = this.#head;
+    if (head === undefined) return false;
+    const { socket } = this.#owner;
+    if (!socket.writable) return false;
+    const isText = typeof part === "string";
+    const bytes = isText ? Buffer.byteLength(part) : part.length;
+    this.#left -= bytes;
+    let before = this.#takeHead(head);
+    let after = end;
+    if (head.framing === Framing.CHUNKED && bytes > 0) {
+      before += `${bytes.toString(16)}\r\n`;
+      after = `\r\n${end}`;
+    }
+    // The system writes short strings without memory of its own; long ones are better not copied.
+    if (isText && bytes === part.length) return socket.write(before + part + after, "latin1");
+    if (isText && head.ascii) return socket.write(before + part + after, "utf8");
+    if (!isText && bytes <= LETTERS_MAX) {
+      return socket.write(before + part.latin1Slice() + after, "latin1");
+    }
+    socket.cork();
+    if (before !== "") socket.write(before, "latin1");
+    let goesOn = isText ? socket.write(part, "utf8") : socket.write(part);
+    if (after !== "") goesOn = socket.write(after, "latin1");
+    socket.uncork();
+    return goesOn && !socket.writableNeedDrain;
+  }
+
+  #takeHead(head: AnswerHead): string {
+    if (!this.#headWaits) return "";
+    this.#headWaits = false;
+    return head.text;
+  }
+}
+
+const LETTERS_MAX = 12 * 1024;
+/** As HTTP/2 counts. */
+const INTERNAL_ERROR = 2;
