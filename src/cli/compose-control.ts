@@ -1,4 +1,5 @@
 import { mkdirSync } from "node:fs";
+import { inspect } from "node:util";
 import type { ConnectRouter } from "@connectrpc/connect";
 import { compressionGzip, connectNodeAdapter } from "@connectrpc/connect-node";
 import { deriveWebhookSecret } from "../control/alert-message.ts";
@@ -104,7 +105,7 @@ export async function startControl(plan: ControlPlan): Promise<RunningControl> {
 }
 
 function openControlPort(
-  { listen, tls, clock }: ControlPlan,
+  { listen, tls, clock, log }: ControlPlan,
   routes: (router: ConnectRouter) => void,
 ): Promise<Port> {
   const handler = connectNodeAdapter({
@@ -124,6 +125,7 @@ function openControlPort(
         const node = asNodePair(request, response);
         handler(node.request, node.response);
       }),
+    failed: (error) => log.error({ fault: inspect(error) }, "fault"),
   });
 }
 

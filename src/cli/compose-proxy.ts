@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { inspect } from "node:util";
 import { createCatalogue } from "../catalogue/catalogue.ts";
 import { createDoors } from "../ingress/doors.ts";
 import type { House } from "../ingress/house.ts";
@@ -147,6 +148,7 @@ function openDoors(plan: ProxyPlan, house: House, adminRelay: AdminRelay): Promi
     clock,
     http1: doors.http1,
     http2: doors.http2,
+    failed: (error) => log.error({ fault: inspect(error) }, "fault"),
   });
 }
 

@@ -16,12 +16,16 @@ export interface Http2Side {
   openStreams(): number;
 }
 
-/** Serves no listener of its own: the port hands it its connections. */
-export function createHttp2Side(
-  handler: (stream: H2Stream, headers: IncomingHttpHeaders) => void,
-  timeouts: PortTimeouts,
-  clock: Clock,
-): Http2Side {
+/** What a port serves over HTTP/2, and how. */
+export interface Http2Options {
+  serve(stream: H2Stream, headers: IncomingHttpHeaders): void;
+  failed(error: unknown): void;
+  readonly timeouts: PortTimeouts;
+  readonly clock: Clock;
+}
+
+/** Has no listener of its own: the port hands it its connections. */
+export function createHttp2Side({ serve, failed, timeouts, clock }: Http2Options): Http2Side {
   const connections = new Roster<H2Connection>();
   const home = {
     clock,
@@ -32,7 +36,8 @@ export function createHttp2Side(
       stallMs: timeouts.requestMs,
       idleMs: timeouts.sessionIdleMs,
     },
-    serve: handler,
+    serve,
+    failed,
   };
   const sweepMs = Math.max(20, Math.min(...Object.values(home.limits), 20_000) / 4);
   let draining = false;

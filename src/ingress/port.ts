@@ -21,6 +21,8 @@ export interface PortOptions {
   http1(request: IncomingMessage, response: ServerResponse): void;
   /** Called for each HTTP/2 stream. It sets the receiver before it returns. */
   http2(stream: H2Stream, headers: IncomingHttpHeaders): void;
+  /** Told of what a handler of HTTP/2 has thrown, which costs the connection. */
+  failed?(error: unknown): void;
   readonly clock: Clock;
   readonly timeouts?: Partial<PortTimeouts>;
 }
@@ -107,7 +109,12 @@ class PortListener implements Port {
     this.#port = options.port;
     this.#timeouts = timeouts;
     this.#http1 = createHttp1Side(options.http1, timeouts);
-    this.#http2 = createHttp2Side(options.http2, timeouts, options.clock);
+    this.#http2 = createHttp2Side({
+      serve: options.http2,
+      failed: options.failed ?? ignore,
+      timeouts,
+      clock: options.clock,
+    });
     this.#server = this.#createServer();
   }
 

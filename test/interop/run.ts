@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runBounded } from "./bounded.ts";
 import { go } from "./go.ts";
+import { h2spec } from "./h2spec.ts";
 import { java } from "./java.ts";
 import { python } from "./python.ts";
 import { rust } from "./rust.ts";
@@ -15,7 +16,7 @@ import { type StartedWeir, startWeir } from "./start-weir.ts";
 import { Absent, type Program, type Suite } from "./suite.ts";
 
 const PROGRAM_MS = 180_000;
-const suites: readonly Suite[] = [python, go, java, rust];
+const suites: readonly Suite[] = [python, go, java, rust, h2spec];
 
 const named = process.argv.slice(2);
 const unknown = named.filter((name) => !suites.some((suite) => suite.name === name));

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { request } from "undici";
+import { Agent, request } from "undici";
 import { findFreePort } from "../support/free-port.ts";
 import { OwnProcess, until } from "../support/own-process.ts";
 
@@ -16,18 +16,26 @@ export interface StartedWeir {
   stop(): Promise<string[]>;
 }
 
-/** Starts `weir serve` with nothing of its own, and waits until it is ready. */
-export async function startWeir(): Promise<StartedWeir> {
+/** Files in PEM. */
+export interface CertificateFiles {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/**
+ * Starts `weir serve` with nothing of its own, and waits until it is ready. With a certificate it
+ * speaks TLS only.
+ */
+export async function startWeir(files?: CertificateFiles): Promise<StartedWeir> {
   const directory = mkdtempSync(join(tmpdir(), "weir-interop-data-"));
   const [key, adminKey] = [`wk_${"k".repeat(40)}`, `wk_${"a".repeat(40)}`];
   const address = `127.0.0.1:${await findFreePort()}`;
-  const weir = new OwnProcess(["serve", "--listen", address, "--data-dir", directory], {
-    WEIR_BOOTSTRAP_KEY: key,
-    WEIR_ADMIN_KEY: adminKey,
-  });
+  const secure = files === undefined ? [] : ["--tls-cert", files.cert, "--tls-key", files.key];
+  const args = ["serve", "--listen", address, "--data-dir", directory, ...secure];
+  const weir = new OwnProcess(args, { WEIR_BOOTSTRAP_KEY: key, WEIR_ADMIN_KEY: adminKey });
   await until(`Weir is ready; it says:\n${weir.output}`, READY_MS, () => {
     if (!weir.running) throw new Error(`Weir ended:\n${weir.output}`);
-    return isReady(`http://${address}/readyz`);
+    return isReady(`${files === undefined ? "http" : "https"}://${address}/readyz`);
   });
   return {
     env: { WEIR_ADDRESS: address, WEIR_KEY: key, WEIR_ADMIN_KEY: adminKey },
@@ -42,9 +50,12 @@ export async function startWeir(): Promise<StartedWeir> {
   };
 }
 
+/** Whose certificate it is does not matter here. */
+const dispatcher = new Agent({ connect: { rejectUnauthorized: false } });
+
 async function isReady(url: string): Promise<boolean> {
   try {
-    const { statusCode, body } = await request(url);
+    const { statusCode, body } = await request(url, { dispatcher });
     await body.dump();
     return statusCode === 200;
   } catch {

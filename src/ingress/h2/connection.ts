@@ -22,6 +22,8 @@ export interface ConnectionHome {
   readonly clock: Clock;
   readonly round: FlushRound;
   readonly limits: PatienceLimits;
+  /** Told of what should never be thrown. It costs the connection, and no other. */
+  readonly failed: (error: unknown) => void;
   /** Leads a request to its door, which sets the stream's receiver before it returns. */
   serve(stream: H2Stream, headers: IncomingHttpHeaders): void;
 }
@@ -92,7 +94,7 @@ export class H2Connection implements ConnectionCore, FrameTaker, StreamOwner {
     if (this.#done || this.#refusesStreams) return;
     this.#refusesStreams = true;
     this.writer.goaway(this.streams.lastId, ErrorCode.NO_ERROR);
-    if (this.streams.size === 0) this.#end();
+    if (this.streams.size === 0) this.#end(this.#home.limits.stallMs);
   }
 
   /** Cuts everything off. */
@@ -107,6 +109,7 @@ export class H2Connection implements ConnectionCore, FrameTaker, StreamOwner {
     const verdict = this.#patience.judge(nowMs, {
       settled: this.#control.settled,
       midFrame: !this.#reader.atRest || this.#requests.unfinishedBlock !== 0,
+      frames: this.#reader.count,
       blocked: this.writer.blocked,
       streams: this.streams,
     });
@@ -171,7 +174,7 @@ export class H2Connection implements ConnectionCore, FrameTaker, StreamOwner {
     this.sender.forget(stream);
     if (stream.unused > 0) this.#requests.consumeOfConnection(stream.unused);
     stream.close(code);
-    if (this.#refusesStreams && this.streams.size === 0) this.#end();
+    if (this.#refusesStreams && this.streams.size === 0) this.#end(this.#home.limits.stallMs);
   }
 
   fault(stream: H2Stream, code: ErrorCode): void {
@@ -220,24 +223,30 @@ export class H2Connection implements ConnectionCore, FrameTaker, StreamOwner {
 
   /** Says why, and closes. Whatever was thrown, no other connection shall notice. */
   #fail(thrown: unknown): void {
-    this.writer.goaway(this.streams.lastId, codeOf(thrown));
-    this.#end();
+    const code = codeOf(thrown);
+    if (code === ErrorCode.INTERNAL_ERROR) this.#home.failed(thrown);
+    this.writer.goaway(this.streams.lastId, code);
+    this.#end(LINGER_MS);
     for (const stream of this.streams.list()) this.close(stream, ErrorCode.CANCEL);
   }
 
   /**
-   * Closes once all that was written has left. The peer closes its side as a rule; one that does
-   * not is cut off, but not at once: unread bytes would have the system send a reset, which
-   * overtakes what was written.
+   * Closes once all that was written has left, for which there is so much time. The peer closes its
+   * side as a rule; one that does not is cut off, but not at once: unread bytes would have the
+   * system send a reset, which overtakes what was written.
    */
-  #end(): void {
+  #end(withinMs: number): void {
     if (this.#done) return;
     this.#done = true;
-    this.#notice?.cancel();
     this.writer.flush();
-    const socket = this.#socket;
-    socket.end();
-    this.#notice = this.#home.clock.after(LINGER_MS, () => socket.destroy());
+    this.#destroyIn(withinMs);
+    this.#socket.end(() => this.#destroyIn(LINGER_MS));
+  }
+
+  #destroyIn(delayMs: number): void {
+    this.#notice?.cancel();
+    if (this.#socket.destroyed) return;
+    this.#notice = this.#home.clock.after(delayMs, () => this.#socket.destroy());
   }
 }
 

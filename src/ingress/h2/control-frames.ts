@@ -2,12 +2,14 @@ import type { ConnectionCore } from "./connection-core.ts";
 import type { Frame } from "./frame-reader.ts";
 import * as frame from "./frames.ts";
 import { breach, ConnectionError, ErrorCode } from "./frames.ts";
-import { readSettings, type SettingsTaker } from "./settings.ts";
+import { readSettings, SETTING_BYTES, type SettingsTaker } from "./settings.ts";
 
 /** The frames that are about the connection, or about a stream as a whole. */
 export class ControlFrames implements SettingsTaker {
   readonly #core: ConnectionCore;
   #settled = false;
+  /** What the frame at hand says of the windows that streams begin with. */
+  #streamWindow = 0;
 
   constructor(core: ConnectionCore) {
     this.#core = core;
@@ -49,8 +51,9 @@ export class ControlFrames implements SettingsTaker {
 
   #takeSettings(taken: Frame): void {
     const { flags, stream, bytes, start, end } = taken;
+    const { guard, sender, streams } = this.#core;
     if (stream !== 0) breach("SETTINGS belongs to the connection.");
-    this.#core.guard.spendCheap();
+    guard.spendCheap();
     if ((flags & frame.ACK) !== 0) {
       if (end > start) wrongSize("An acknowledgement of SETTINGS is empty.");
       if (!this.#settled) breach("The first frame is SETTINGS.");
@@ -59,7 +62,13 @@ export class ControlFrames implements SettingsTaker {
     this.#settled = true;
     // First, so that the peer knows it before what its new windows let go.
     this.#core.writer.settingsAck();
+    this.#streamWindow = sender.streamWindow;
+    for (let at = start; at < end; at += SETTING_BYTES) guard.spendCheap();
     readSettings(bytes, start, end, this);
+    // Once for a frame, however often it changes its mind: each open stream is concerned.
+    if (this.#streamWindow !== sender.streamWindow) {
+      sender.changeStreamWindow(this.#streamWindow, streams.list());
+    }
   }
 
   takeTableSize(bytes: number): void {
@@ -67,7 +76,7 @@ export class ControlFrames implements SettingsTaker {
   }
 
   takeStreamWindow(bytes: number): void {
-    this.#core.sender.changeStreamWindow(bytes, this.#core.streams.list());
+    this.#streamWindow = bytes;
   }
 
   #takePing(taken: Frame): void {
@@ -111,14 +120,18 @@ export class ControlFrames implements SettingsTaker {
     const { stream: id, bytes, start, end } = taken;
     if (end - start !== 4) wrongSize("RST_STREAM has four bytes.");
     const { guard, streams } = this.#core;
+    const code = bytes.readUInt32BE(start);
     const stream = streams.find(id);
-    if (stream === undefined) {
-      if (streams.explain(id) === "idle") breach("RST_STREAM for no stream.");
-      guard.spendCheap();
+    if (stream !== undefined) {
+      this.#core.close(stream, code);
+      guard.spendFault();
       return;
     }
-    this.#core.close(stream, bytes.readUInt32BE(start));
-    guard.spendFault();
+    const why = streams.explain(id);
+    if (why === "idle") breach("RST_STREAM for no stream.");
+    // Whether our answer was faster than the reset is chance; the work is the same.
+    if (why === "closed" && code !== ErrorCode.NO_ERROR) guard.spendFault();
+    else guard.spendCheap();
   }
 
   /** Nobody heeds priorities any more; but the frame must be sound. */

@@ -32,6 +32,7 @@ export class FrameReader {
   /** The frame that is still to be completed; only its head until its length is known. */
   #partial = EMPTY;
   #filled = 0;
+  #count = 0;
 
   constructor(taker: FrameTaker) {
     this.#taker = taker;
@@ -40,6 +41,11 @@ export class FrameReader {
   /** True between two frames. */
   get atRest(): boolean {
     return this.#filled === 0;
+  }
+
+  /** How many frames have come. */
+  get count(): number {
+    return this.#count;
   }
 
   /** Takes what the network brought. Throws ConnectionError, as the taker may. */
@@ -99,6 +105,7 @@ export class FrameReader {
   }
 
   #hand(bytes: Buffer, at: number, end: number): void {
+    this.#count += 1;
     const frame = this.#frame;
     frame.type = bytes[at + 3] ?? 0;
     frame.flags = bytes[at + 4] ?? 0;

@@ -1,15 +1,22 @@
-import type { Socket } from "node:net";
 import type { FlushRound } from "./flush-round.ts";
 import * as frame from "./frames.ts";
 import { FRAME_HEAD_BYTES, PAYLOAD_BYTES_MAX } from "./frames.ts";
 import { boundBlock, HpackEncoder } from "./hpack-encoder.ts";
+import { SETTING_BYTES } from "./settings.ts";
+
+/** What frames are written to: a socket, or what a test has for one. */
+export interface FrameSocket {
+  readonly writable: boolean;
+  readonly writableLength: number;
+  write(bytes: Buffer): boolean;
+}
 
 /**
  * Writes frames into one buffer, which leaves at the end of the turn, or when it is full. What goes
  * through here is on its way: flow control has been asked before.
  */
 export class FrameWriter {
-  readonly #socket: Socket;
+  readonly #socket: FrameSocket;
   readonly #round: FlushRound;
   readonly #hpack = new HpackEncoder();
   #buffer: Buffer | undefined;
@@ -17,7 +24,7 @@ export class FrameWriter {
   #scheduled = false;
   #blocked = false;
 
-  constructor(socket: Socket, round: FlushRound) {
+  constructor(socket: FrameSocket, round: FlushRound) {
     this.#socket = socket;
     this.#round = round;
   }
@@ -39,34 +46,29 @@ export class FrameWriter {
 
   /** Names and values in turn, `:status` first. */
   headers(stream: number, fields: readonly string[], endsStream: boolean): void {
-    const room = boundBlock(fields);
-    const at = this.#reserve(FRAME_HEAD_BYTES + room);
-    const buffer = this.#buffer;
-    if (buffer === undefined) return;
-    const end = this.#hpack.encode(fields, buffer, at + FRAME_HEAD_BYTES);
-    const length = end - at - FRAME_HEAD_BYTES;
+    const buffer = this.#reserve(FRAME_HEAD_BYTES + boundBlock(fields));
+    const at = this.#length;
+    const start = at + FRAME_HEAD_BYTES;
+    const end = this.#hpack.encode(fields, buffer, start);
+    const length = end - start;
     const flags = endsStream ? frame.END_STREAM : 0;
     if (length > PAYLOAD_BYTES_MAX) {
-      const block = Buffer.from(buffer.subarray(at + FRAME_HEAD_BYTES, end));
-      this.#splitBlock(stream, block, flags);
+      this.#splitBlock(stream, Buffer.from(buffer.subarray(start, end)), flags);
       return;
     }
-    this.#length = end;
     putHead(buffer, at, { length, type: frame.HEADERS, flags: flags | frame.END_HEADERS, stream });
+    this.#length = end;
   }
 
   /** The bytes from `from` to `to` in one frame; no more than a frame may hold. */
   data(stream: number, bytes: Buffer, from: number, to: number): void {
-    const length = to - from;
-    const payload = this.#begin(frame.DATA, 0, stream, length);
-    bytes.copy(this.#buffer ?? bytes, payload, from, to);
+    this.#copy({ length: to - from, type: frame.DATA, flags: 0, stream }, bytes, from);
   }
 
-  /** Sets END_STREAM on the last bytes of a stream. */
+  /** The last bytes of a stream, which they end. */
   lastData(stream: number, bytes: Buffer, from: number, to: number): void {
-    const length = to - from;
-    const payload = this.#begin(frame.DATA, frame.END_STREAM, stream, length);
-    bytes.copy(this.#buffer ?? bytes, payload, from, to);
+    const flags = frame.END_STREAM;
+    this.#copy({ length: to - from, type: frame.DATA, flags, stream }, bytes, from);
   }
 
   reset(stream: number, code: number): void {
@@ -78,28 +80,30 @@ export class FrameWriter {
   }
 
   settings(settings: ReadonlyArray<readonly [id: number, value: number]>): void {
-    let at = this.#begin(frame.SETTINGS, 0, 0, settings.length * 6);
+    const length = settings.length * SETTING_BYTES;
+    const buffer = this.#begin({ length, type: frame.SETTINGS, flags: 0, stream: 0 });
+    let at = this.#length - length;
     for (const [id, value] of settings) {
-      this.#buffer?.writeUInt16BE(id, at);
-      this.#buffer?.writeUInt32BE(value, at + 2);
-      at += 6;
+      buffer.writeUInt16BE(id, at);
+      buffer.writeUInt32BE(value, at + 2);
+      at += SETTING_BYTES;
     }
   }
 
   settingsAck(): void {
-    this.#begin(frame.SETTINGS, frame.ACK, 0, 0);
+    this.#begin({ length: 0, type: frame.SETTINGS, flags: frame.ACK, stream: 0 });
   }
 
   /** `payload` is eight bytes. */
   ping(payload: Buffer, isAck: boolean): void {
-    const at = this.#begin(frame.PING, isAck ? frame.ACK : 0, 0, payload.length);
-    if (this.#buffer !== undefined) payload.copy(this.#buffer, at);
+    const flags = isAck ? frame.ACK : 0;
+    this.#copy({ length: payload.length, type: frame.PING, flags, stream: 0 }, payload, 0);
   }
 
   goaway(lastStream: number, code: number): void {
-    const at = this.#begin(frame.GOAWAY, 0, 0, 8);
-    this.#buffer?.writeUInt32BE(lastStream, at);
-    this.#buffer?.writeUInt32BE(code, at + 4);
+    const buffer = this.#begin({ length: 8, type: frame.GOAWAY, flags: 0, stream: 0 });
+    buffer.writeUInt32BE(lastStream, this.#length - 8);
+    buffer.writeUInt32BE(code, this.#length - 4);
   }
 
   /** How large a table the peer keeps for our header fields. */
@@ -122,20 +126,27 @@ export class FrameWriter {
     if (socket.writableLength === 0) giveBack(buffer);
   }
 
-  #begin(type: number, flags: number, stream: number, length: number): number {
-    const at = this.#reserve(FRAME_HEAD_BYTES + length);
-    if (this.#buffer !== undefined) putHead(this.#buffer, at, { length, type, flags, stream });
-    this.#length = at + FRAME_HEAD_BYTES + length;
-    return at + FRAME_HEAD_BYTES;
+  /** Writes a frame's head and makes room for its payload, which has to be written at once. */
+  #begin(head: Head): Buffer {
+    const bytes = FRAME_HEAD_BYTES + head.length;
+    const buffer = this.#reserve(bytes);
+    putHead(buffer, this.#length, head);
+    this.#length += bytes;
+    return buffer;
+  }
+
+  #copy(head: Head, payload: Buffer, from: number): void {
+    const buffer = this.#begin(head);
+    payload.copy(buffer, this.#length - head.length, from, from + head.length);
   }
 
   #number(type: number, stream: number, value: number): void {
-    const at = this.#begin(type, 0, stream, 4);
-    this.#buffer?.writeUInt32BE(value, at);
+    const buffer = this.#begin({ length: 4, type, flags: 0, stream });
+    buffer.writeUInt32BE(value, this.#length - 4);
   }
 
-  /** Makes room for that many bytes. Returns where they begin. */
-  #reserve(bytes: number): number {
+  /** A buffer with room for so many bytes behind what is written already. */
+  #reserve(bytes: number): Buffer {
     if (this.#buffer !== undefined && this.#length + bytes > this.#buffer.length) {
       const scheduled = this.#scheduled;
       this.flush();
@@ -146,19 +157,15 @@ export class FrameWriter {
       this.#scheduled = true;
       this.#round.add(this);
     }
-    return this.#length;
+    return this.#buffer;
   }
 
   #splitBlock(stream: number, block: Buffer, flags: number): void {
-    let type: number = frame.HEADERS;
-    let first = flags;
     for (let at = 0; at < block.length; at += PAYLOAD_BYTES_MAX) {
-      const end = Math.min(at + PAYLOAD_BYTES_MAX, block.length);
-      const last = end === block.length ? frame.END_HEADERS : 0;
-      const payload = this.#begin(type, first | last, stream, end - at);
-      block.copy(this.#buffer ?? block, payload, at, end);
-      type = frame.CONTINUATION;
-      first = 0;
+      const length = Math.min(PAYLOAD_BYTES_MAX, block.length - at);
+      const last = at + length === block.length ? frame.END_HEADERS : 0;
+      const type = at === 0 ? frame.HEADERS : frame.CONTINUATION;
+      this.#copy({ length, type, flags: (at === 0 ? flags : 0) | last, stream }, block, at);
     }
   }
 }
@@ -185,7 +192,7 @@ function putHead(buffer: Buffer, at: number, head: Head): void {
 
 /** Holds a frame of the longest kind, its head, and what goes with it. */
 const BUFFER_BYTES = 32 * 1024;
-const FREE_MAX = 64;
+const FREE_MAX = 128;
 /** Shared by all connections: one that is silent has none. */
 const free: Buffer[] = [];
 

@@ -37,8 +37,11 @@ export interface StreamOwner {
  */
 export class H2Stream {
   readonly id: number;
-  /** The connection sets it; a door sets its receiver as soon as it has the stream. */
+  /** A door sets it as soon as it has the stream. */
   receiver: StreamReceiver = nobody;
+
+  // The books of the connection; doors have no business with them but to look.
+
   /** How much the peer lets us send; less than nothing when it changed its mind. */
   sendWindow: number;
   readonly receiveWindow = new ReceiveWindow(STREAM_WINDOW_BYTES);
@@ -46,19 +49,20 @@ export class H2Stream {
   readonly held: HeldBytes[] = [];
   /** Sent after the last bytes. */
   trailers: readonly string[] | undefined;
-  /** Bytes that the body must still have; undefined when its length was not told. */
-  bodyLeft: number | undefined;
-  /** Bytes the receiver has not used yet. */
-  unused = 0;
-  /** True while the connection's sender has it in its list. */
+  /** True while it waits for its turn on the connection. */
   waiting = false;
   /** True when the receiver was told to wait. */
   wantsDrain = false;
   /** True once the answer's last frame was written. */
   answerSent = false;
-  /** Since when nothing could be sent although something waits; the connection's sweep keeps it. */
+  /** Bytes that the request must still have; undefined when its length was not told. */
+  bodyLeft: number | undefined;
+  /** Bytes the receiver has not used yet. */
+  unused = 0;
+  /** Since when the peer has kept it waiting, as far as the sweep over all streams knows. */
   stalledMs: number | undefined;
-  #owner: StreamOwner;
+
+  readonly #owner: StreamOwner;
   #requestEnded = false;
   #answerEnded = false;
   #headersSent = false;

@@ -80,6 +80,16 @@ describe("HpackEncoder", () => {
     }
   });
 
+  it("is understood after thousands of constants that were none", () => {
+    const encoder = new HpackEncoder();
+    const decoder = createDecoder();
+    for (let i = 0; i < 3000; i += 1) {
+      const fields = { "content-type": `a/${i}`, "grpc-status": String(i % 17), vary: "origin" };
+      const block = encode(encoder, ...Object.entries(fields).flat());
+      expect(decode(decoder, block)).toEqual(fields);
+    }
+  });
+
   it("makes question marks of what could forge a field", () => {
     const block = encode(new HpackEncoder(), "x-a", "a\r\nb\0c\u010ad\x7fe\t \xe9€");
     expect(decode(createDecoder(), block)).toEqual({ "x-a": "a??b?c?d?e\t \xe9?" });

@@ -6,58 +6,66 @@ import { HpackError } from "./hpack-error.ts";
  */
 export function decodeHuffman(bytes: Uint8Array, start: number, end: number): string {
   const out = scratchFor(end - start);
-  const bitsEnd = end << 3;
-  let bit = start << 3;
   let length = 0;
-  while (bit < bitsEnd) {
-    const at = bit >> 3;
-    const three = (octet(bytes, at, end) << 16) | (octet(bytes, at + 1, end) << 8);
-    const window = ((three | octet(bytes, at + 2, end)) >> (8 - (bit & 7))) & 0xffff;
-    const short = shortCodes[window >> (16 - SHORT_BITS)] ?? 0;
-    const code = short === 0 ? findLongCode(bytes, bit, end) : short;
-    bit += code & LENGTH_MASK;
-    if (bit > bitsEnd) {
-      assertPadding(bytes, bit - (code & LENGTH_MASK), end);
-      break;
+  let at = start;
+  // The bits that were read and not yet used are the lowest of `window`.
+  let window = 0;
+  let bits = 0;
+  for (;;) {
+    while (bits < SHORT_BITS && at < end) {
+      window = ((window & 0x3ff) << 8) | (bytes[at] ?? 0);
+      bits += 8;
+      at += 1;
     }
-    out[length] = code >> LENGTH_BITS;
+    const code = shortCodes[firstBits(window, bits)] ?? 0;
+    const used = code & LENGTH_MASK;
+    if (used > bits || bits === 0) break;
+    if (code !== 0) {
+      bits -= used;
+      out[length] = code >> LENGTH_BITS;
+    } else {
+      if (bits < 8) break;
+      const bit = (at << 3) - bits;
+      const long = findLongCode(bytes, bit, end);
+      const next = bit + (long & LENGTH_MASK);
+      out[length] = long >> LENGTH_BITS;
+      at = (next + 7) >> 3;
+      bits = (at << 3) - next;
+      window = bytes[at - 1] ?? 0;
+    }
     length += 1;
   }
+  const ones = (1 << bits) - 1;
+  if (bits >= 8 || (window & ones) !== ones) throw new HpackError(CUT);
   return out.toString("latin1", 0, length);
 }
 
-/** Beyond the end there are ones, which is what a string is padded with. */
-function octet(bytes: Uint8Array, at: number, end: number): number {
-  return at < end ? (bytes[at] ?? 0) : 0xff;
+/** As many as a short code may have; behind the end there are ones, as in a string's padding. */
+function firstBits(window: number, bits: number): number {
+  if (bits >= SHORT_BITS) return (window >> (bits - SHORT_BITS)) & SHORT_MASK;
+  const missing = SHORT_BITS - bits;
+  return ((window << missing) | ((1 << missing) - 1)) & SHORT_MASK;
 }
 
-/** Less than eight bits, all of them ones. */
-function assertPadding(bytes: Uint8Array, bit: number, end: number): void {
-  const left = (end << 3) - bit;
-  const ones = (1 << left) - 1;
-  if (left < 8 && (octet(bytes, end - 1, end) & ones) === ones) return;
-  throw new HpackError("A Huffman-coded string ends in the middle of a character.");
-}
-
-/** A code of more than ten bits; the end is padded as a string's is. */
+/** A code of more than ten bits. Throws when it is none, or cut off by the end. */
 function findLongCode(bytes: Uint8Array, bit: number, end: number): number {
   const at = bit >> 3;
-  let window = 0;
-  for (let i = 0; i < 4; i += 1) window = window * 256 + octet(bytes, at + i, end);
   const shift = bit & 7;
-  window = ((window << shift) | (octet(bytes, at + 4, end) >> (8 - shift))) >>> 0;
+  let window = 0;
+  for (let i = 0; i < 4; i += 1) window = (window << 8) | (bytes[at + i] ?? 0);
+  window = ((window << shift) | ((bytes[at + 4] ?? 0) >> (8 - shift))) >>> 0;
   for (let length = SHORT_BITS + 1; length <= CODE_BITS_MAX; length += 1) {
-    const code = window >>> (32 - length);
-    const offset = code - (firstCodes[length] ?? 0);
+    if (bit + length > end << 3) throw new HpackError(CUT);
+    const offset = (window >>> (32 - length)) - (firstCodes[length] ?? 0);
     const symbol = symbolsOf[length]?.[offset];
     if (symbol === undefined) continue;
-    // What is cut off by the end is padding, whichever code its ones begin.
-    if (symbol < END_OF_STRING || bit + length > end << 3) return (symbol << LENGTH_BITS) | length;
+    if (symbol < END_OF_STRING) return (symbol << LENGTH_BITS) | length;
     break;
   }
   throw new HpackError("A Huffman-coded string holds the end-of-string code.");
 }
 
+const CUT = "A Huffman-coded string ends in the middle of a character.";
 /** Symbol and length of a code, in one number. */
 const LENGTH_BITS = 5;
 const LENGTH_MASK = 31;
@@ -65,6 +73,7 @@ const LENGTH_MASK = 31;
  * Codes of no more bits are found in one step; all that is common in a header has eight or less.
  */
 const SHORT_BITS = 10;
+const SHORT_MASK = 1023;
 const CODE_BITS_MAX = 30;
 const END_OF_STRING = 256;
 

@@ -17,6 +17,8 @@ export interface PatienceLimits {
 export interface Standing {
   readonly settled: boolean;
   readonly midFrame: boolean;
+  /** How many frames have come. */
+  readonly frames: number;
   readonly blocked: boolean;
   readonly streams: OpenStreams;
 }
@@ -31,6 +33,7 @@ export class Patience {
   #touched = false;
   #lastTouchMs: number;
   #midFrameMs: number | undefined;
+  #frames = 0;
   #blockedMs: number | undefined;
 
   constructor(limits: PatienceLimits, nowMs: number) {
@@ -47,13 +50,16 @@ export class Patience {
   /** Whether to go on, to leave politely, or to cut the connection off. Resets stalled streams. */
   judge(nowMs: number, standing: Standing): "go on" | "leave" | "destroy" {
     const limits = this.#limits;
-    const { settled, midFrame, blocked, streams } = standing;
+    const { settled, midFrame, frames, blocked, streams } = standing;
     const moved = this.#touched;
     this.#touched = false;
     if (moved) this.#lastTouchMs = nowMs;
     if (!settled) return nowMs - this.#openedMs >= limits.firstByteMs ? "destroy" : "go on";
 
-    this.#midFrameMs = midFrame ? (this.#midFrameMs ?? nowMs) : undefined;
+    // Who sends much is in the middle of a frame as a rule, but not always of the same one.
+    const isSame = midFrame && frames === this.#frames;
+    this.#frames = frames;
+    this.#midFrameMs = isSame ? (this.#midFrameMs ?? nowMs) : undefined;
     if (isOver(this.#midFrameMs, nowMs, limits.headersMs)) return "destroy";
     this.#blockedMs = blocked && !moved ? (this.#blockedMs ?? nowMs) : undefined;
     if (isOver(this.#blockedMs, nowMs, limits.stallMs)) return "destroy";

@@ -128,7 +128,8 @@ export class RequestFrames {
       Number.isNaN(bodyLeft) || (endsStream && bodyLeft !== undefined && bodyLeft > 0);
     if (fields.tooLarge) {
       core.writer.headers(id, TOO_LARGE, true);
-      core.faultOf(id, ErrorCode.NO_ERROR);
+      if (endsStream) this.#guard.spendFault();
+      else core.faultOf(id, ErrorCode.NO_ERROR);
     } else if (fields.requestFlaw !== undefined || impossible) {
       core.faultOf(id, ErrorCode.PROTOCOL_ERROR);
     } else {

@@ -1,6 +1,8 @@
 import { breach, ConnectionError, ErrorCode, WINDOW_BYTES_MAX } from "./frames.ts";
 import { STREAM_WINDOW_BYTES } from "./h2-stream.ts";
 
+/** An id and a value. */
+export const SETTING_BYTES = 6;
 /** Streams that one connection may have open at once. */
 export const STREAMS_MAX = 1000;
 /** A request's header fields, counted as RFC 9113, 6.5.2 does. */
@@ -58,5 +60,3 @@ export function readSettings(bytes: Buffer, start: number, end: number, to: Sett
     }
   }
 }
-
-const SETTING_BYTES = 6;

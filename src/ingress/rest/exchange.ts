@@ -7,7 +7,7 @@ import type { House } from "../house.ts";
 import type { RestOptions } from "./options.ts";
 import type { Route } from "./routes.ts";
 
-/** A request of node:http or of node:http2's compatible form. */
+/** A request of node:http, or one on an HTTP/2 stream in the same form. */
 export interface RestRequest extends Readable {
   readonly method?: string | undefined;
   readonly url?: string | undefined;
@@ -15,7 +15,7 @@ export interface RestRequest extends Readable {
   readonly httpVersionMajor: number;
 }
 
-/** A response of node:http or of node:http2's compatible form. */
+/** A response of node:http, or one on an HTTP/2 stream in the same form. */
 export interface RestResponse extends Writable {
   readonly headersSent: boolean;
   writeHead(status: number, headers: string[]): unknown;

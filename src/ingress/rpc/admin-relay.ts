@@ -22,7 +22,7 @@ export interface RelayOptions {
 /** Hands requests on to the control process byte for byte, streams and cancellations included. */
 export interface AdminRelay {
   /**
-   * Takes requests of HTTP/1.1, and those of HTTP/2 in compatible form; passes them on over
+   * Takes requests of HTTP/1.1, and those of HTTP/2 in the same form; passes them on over
    * HTTP/1.1.
    */
   http1(request: RpcRequest, response: RpcResponse): void;

@@ -39,9 +39,10 @@ export interface ReaderSet {
 
 /**
  * One gRPC call on one HTTP/2 stream: reads its message, writes frames, ends with a status.
- * It costs no closure and no listener, and it and its stream let go of each other at the end, as of
- * the request's bytes as soon as they are decoded: what outlives a scavenge is promoted out of the
- * young generation, which costs milliseconds of garbage collection at the tail.
+ *
+ * It costs no closure and no listener. It and its stream let go of each other at the end, and it
+ * lets go of the request's bytes as soon as they are decoded: what outlives a scavenge is promoted
+ * out of the young generation, which costs milliseconds of garbage collection at the tail.
  */
 export class GrpcExchange implements StreamReceiver {
   readonly call: Call;
