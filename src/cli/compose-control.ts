@@ -7,7 +7,9 @@ import type { BootstrapReport } from "../control/bootstrap.ts";
 import { createControl } from "../control/control.ts";
 import { startRetention } from "../control/retention.ts";
 import { createSealer, loadSecretKey } from "../control/sealer.ts";
-import { http2AsRequest } from "../ingress/http2-as-request.ts";
+import { createH2Exchange } from "../ingress/h2/h2-exchange.ts";
+import type { HttpExchange } from "../ingress/http-exchange.ts";
+import { inNodeForm } from "../ingress/node-form.ts";
 import { asNodePair } from "../ingress/node-pair.ts";
 import { openPort, type Port, type PortCertificate } from "../ingress/port.ts";
 import { createLinkService } from "../link/control-end.ts";
@@ -114,17 +116,18 @@ function openControlPort(
     readMaxBytes: MESSAGE_BYTES_MAX,
     writeMaxBytes: MESSAGE_BYTES_MAX,
   });
+  const serve = (exchange: HttpExchange) =>
+    inNodeForm(exchange, (request, response) => {
+      const node = asNodePair(request, response);
+      handler(node.request, node.response);
+    });
   return openPort({
     ...listen,
     reusePort: false,
     ...(tls === undefined ? {} : { tls }),
     clock,
-    http1: handler,
-    http2: (stream, headers) =>
-      http2AsRequest(stream, headers, (request, response) => {
-        const node = asNodePair(request, response);
-        handler(node.request, node.response);
-      }),
+    http1: serve,
+    http2: (stream, headers) => serve(createH2Exchange(stream, headers)),
     failed: (error) => log.error({ fault: inspect(error) }, "fault"),
   });
 }

@@ -40,6 +40,8 @@ export interface HttpExchange {
    * written of it is left out.
    */
   write(part: Buffer | string): boolean;
+  /** Lets what is written from now on leave with the answer's end, where that saves a write. */
+  cork(): void;
   /**
    * Ends the answer with this part of the body, and trailers: names and values in turn. What is
    * left of the request is read and thrown away, as far as that makes sense.

@@ -14,12 +14,17 @@ export interface Http1Side {
   openRequests(): number;
 }
 
+export interface Http1Options {
+  /** Called for each request. It sets the receiver before it returns. */
+  serve(exchange: HttpExchange): void;
+  /** Told of what was thrown behind the port, which costs its connection. */
+  failed(error: unknown): void;
+  readonly timeouts: PortTimeouts;
+  readonly clock: Clock;
+}
+
 /** Serves no listener of its own: the port hands it its connections. */
-export function createHttp1Side(
-  handler: (exchange: HttpExchange) => void,
-  timeouts: PortTimeouts,
-  clock: Clock,
-): Http1Side {
+export function createHttp1Side({ serve, failed, timeouts, clock }: Http1Options): Http1Side {
   const connections = new Roster<H1Connection>();
   const { headersMs, requestMs, idleMs } = timeouts;
   const seconds = Math.max(1, Math.floor(idleMs / 1000));
@@ -29,7 +34,8 @@ export function createHttp1Side(
     keepAliveText: `connection: keep-alive\r\nkeep-alive: timeout=${seconds}\r\n\r\n`,
     open: 0,
     draining: false,
-    serve: handler,
+    serve,
+    failed,
   };
   const sweepMs = Math.max(20, Math.min(headersMs, requestMs, idleMs, 4_000) / 4);
   let sweep: Timer | undefined;

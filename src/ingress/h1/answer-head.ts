@@ -1,5 +1,5 @@
+import { connectionFields, isToken } from "../field-syntax.ts";
 import { formatHttpDate } from "../http-date.ts";
-import { isToken } from "./field-name.ts";
 
 /** How the end of an answer's body is told. */
 export const Framing = {
@@ -52,7 +52,7 @@ export function createAnswerHead(
     const name = fields[at] ?? "";
     const value = fields[at + 1] ?? "";
     if (!harmlessNames.has(name)) {
-      if (ofConnection.has(name)) continue;
+      if (connectionFields.has(name)) continue;
       if (name === "content-length") length = readLength(value);
       else if (name === "date") dated = true;
       else assertName(name);
@@ -80,7 +80,7 @@ export function writeTrailers(fields: readonly string[]): string {
   for (let at = 0; at + 1 < fields.length; at += 2) {
     const name = fields[at] ?? "";
     const value = fields[at + 1] ?? "";
-    if (ofConnection.has(name) || name === "content-length") continue;
+    if (connectionFields.has(name) || name === "content-length") continue;
     assertName(name);
     assertValue(name, value);
     text += `${name}: ${value}\r\n`;
@@ -120,14 +120,6 @@ const harmlessNames: ReadonlySet<string> = new Set([
   ...["content-type", "x-request-id", "x-weir-overhead-us", "x-weir-attempts", "request-id"],
   ...["x-weir-policy-revision", "x-weir-target", "x-weir-cache", "x-weir-cost-usd"],
   ...["x-weir-warnings", "cache-control", "x-accel-buffering", "retry-after"],
-]);
-
-const ofConnection: ReadonlySet<string> = new Set([
-  "connection",
-  "keep-alive",
-  "proxy-connection",
-  "transfer-encoding",
-  "upgrade",
 ]);
 
 const statusLines: ReadonlyMap<number, string> = new Map(

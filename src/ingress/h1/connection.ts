@@ -29,6 +29,8 @@ export interface ConnectionHome {
   draining: boolean;
   /** Leads a request to its door, which sets the exchange's receiver before it returns. */
   serve(exchange: HttpExchange): void;
+  /** Told of what was thrown by whoever serves. */
+  failed(error: unknown): void;
 }
 
 /**
@@ -135,7 +137,10 @@ export class H1Connection implements ExchangeOwner {
     } catch (thrown) {
       // Whatever else was thrown is a fault of ours, of which only this connection shall suffer.
       if (thrown instanceof RequestFault) this.#refuse(thrown.refusal);
-      else this.destroy();
+      else {
+        this.#home.failed(thrown);
+        this.destroy();
+      }
     }
   }
 

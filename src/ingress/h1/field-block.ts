@@ -30,7 +30,7 @@ export class FieldBlock {
     const end = this.#look(bytes, bytes.length);
     if (end >= 0) {
       if (end - from > HEAD_BYTES_MAX) throw new RequestFault(headTooLarge);
-      this.text = bytes.latin1Slice(from, end - 2);
+      this.text = bytes.toString("latin1", from, end - 2);
       return end;
     }
     const length = bytes.length - from;
@@ -62,7 +62,7 @@ export class FieldBlock {
       return -1;
     }
     this.#bytes = undefined;
-    this.text = room.latin1Slice(0, end - 2);
+    this.text = room.toString("latin1", 0, end - 2);
     return from + end - before;
   }
 

@@ -1,3 +1,5 @@
+import { isToken } from "../field-syntax.ts";
+
 /** The name of a header field, and what becomes of its value. */
 export interface FieldName {
   /** In lower case. */
@@ -29,21 +31,13 @@ export function findFieldName(sent: string): FieldName | undefined {
   return known.get(sent) ?? judge(sent);
 }
 
-/** Whether a name may be sent: a token. */
-export function isToken(name: string): boolean {
-  for (let at = 0; at < name.length; at += 1) {
-    if (tokenCodes[name.charCodeAt(at)] !== 1) return false;
-  }
-  return name !== "";
-}
-
 function judge(sent: string): FieldName | undefined {
   if (!isToken(sent)) return undefined;
   const lower = sent.toLowerCase();
   const found = { name: lower, role: roles.get(lower) ?? FieldRole.LIST };
   if (known.size < KNOWN_MAX && sent.length <= KNOWN_LENGTH_MAX) {
     // A copy: a piece of a head would keep all of it.
-    known.set(Buffer.from(sent, "latin1").latin1Slice(), found);
+    known.set(Buffer.from(sent, "latin1").toString("latin1"), found);
   }
   return found;
 }
@@ -51,12 +45,6 @@ function judge(sent: string): FieldName | undefined {
 /** Names that nobody has to look at twice. Strangers may fill it up, and gain nothing by it. */
 const KNOWN_MAX = 1_000;
 const KNOWN_LENGTH_MAX = 64;
-
-const tokenCodes = new Uint8Array(0x1_0000);
-for (const character of "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz") {
-  tokenCodes[character.charCodeAt(0)] = 1;
-  tokenCodes[character.toUpperCase().charCodeAt(0)] = 1;
-}
 
 /** Those of which node:http takes the first and forgets the rest. */
 const singleNames = [
@@ -90,5 +78,8 @@ const known = new Map<string, FieldName>();
 for (const lower of [...roles.keys(), ...commonNames]) {
   const found = { name: lower, role: roles.get(lower) ?? FieldRole.LIST };
   known.set(lower, found);
-  known.set(lower.replace(/(^|-)[a-z]/g, (initial) => initial.toUpperCase()), found);
+  known.set(
+    lower.replace(/(^|-)[a-z]/g, (initial) => initial.toUpperCase()),
+    found,
+  );
 }

@@ -37,7 +37,10 @@ export class H1Exchange implements HttpExchange {
   wantsDrain = false;
   readonly #owner: ExchangeOwner;
   #head: AnswerHead | undefined;
-  #headWaits = false;
+  /** What leaves with the next bytes, a character for each octet. */
+  #waiting = "";
+  #waitingAscii = true;
+  #corked = false;
   /** Bytes of the body that the header promised and that have not been written. */
   #left = 0;
   #answerEnded = false;
@@ -80,13 +83,18 @@ export class H1Exchange implements HttpExchange {
     const { keepAliveText } = this.#owner;
     const head = createAnswerHead(status, fields, { method, version, keepAlive, keepAliveText });
     this.#head = head;
-    this.#headWaits = true;
+    this.#waiting = head.text;
+    this.#waitingAscii = head.ascii;
     this.#left = head.length;
     this.keepAlive = head.keepAlive;
   }
 
   flush(): void {
-    if (!this.closed && this.#headWaits) this.#send("");
+    if (!this.closed && this.#waiting !== "" && !this.#corked) this.#send("");
+  }
+
+  cork(): void {
+    this.#corked = true;
   }
 
   write(part: Buffer | string): boolean {
@@ -100,10 +108,11 @@ export class H1Exchange implements HttpExchange {
     const head = this.#head;
     if (this.closed || this.#answerEnded || head === undefined) return;
     this.#answerEnded = true;
+    this.#corked = false;
     const body = head.framing === Framing.NONE || part === undefined ? "" : part;
     if (head.framing === Framing.CHUNKED) {
       this.#send(body, `0\r\n${trailers === undefined ? "" : writeTrailers(trailers)}\r\n`);
-    } else if (body.length > 0 || this.#headWaits) this.#send(body);
+    } else if (body.length > 0 || this.#waiting !== "") this.#send(body);
     // Whoever reads on would take the next answer for the rest of this one.
     if (head.framing === Framing.LENGTH && this.#left !== 0) this.reset(INTERNAL_ERROR);
     else this.#owner.answered(this);
@@ -126,39 +135,37 @@ export class H1Exchange implements HttpExchange {
     receiver.takeClose(code);
   }
 
-  /** In one write, as far as that costs no copy of much: what waits, the bytes, and the end. */
+  /** In one write, as far as that copies little: what waits, these bytes, and what ends them. */
   #send(part: Buffer | string, end = ""): boolean {
-    const head = this.#head;
-    if (head === undefined) return false;
-    const { socket } = this.#owner;
-    if (!socket.writable) return false;
     const isText = typeof part === "string";
     const bytes = isText ? Buffer.byteLength(part) : part.length;
     this.#left -= bytes;
-    let before = this.#takeHead(head);
+    let before = this.#waiting;
     let after = end;
-    if (head.framing === Framing.CHUNKED && bytes > 0) {
+    if (this.#head?.framing === Framing.CHUNKED && bytes > 0) {
       before += `${bytes.toString(16)}\r\n`;
       after = `\r\n${end}`;
     }
+    const { socket } = this.#owner;
+    const ascii = isText && bytes === part.length;
     // The system writes short strings without memory of its own; long ones are better not copied.
-    if (isText && bytes === part.length) return socket.write(before + part + after, "latin1");
-    if (isText && head.ascii) return socket.write(before + part + after, "utf8");
-    if (!isText && bytes <= LETTERS_MAX) {
-      return socket.write(before + part.latin1Slice() + after, "latin1");
+    if (ascii || (!isText && bytes <= LETTERS_MAX)) {
+      const text = before + (isText ? part : part.toString("latin1")) + after;
+      this.#waiting = "";
+      if (!this.#corked) return socket.write(text, "latin1");
+      this.#waiting = text;
+      this.#waitingAscii = this.#waitingAscii && ascii;
+      return true;
     }
+    this.#waiting = "";
+    if (isText && this.#waitingAscii) return socket.write(before + part + after, "utf8");
     socket.cork();
     if (before !== "") socket.write(before, "latin1");
-    let goesOn = isText ? socket.write(part, "utf8") : socket.write(part);
-    if (after !== "") goesOn = socket.write(after, "latin1");
+    if (isText) socket.write(part, "utf8");
+    else socket.write(part);
+    if (after !== "") socket.write(after, "latin1");
     socket.uncork();
-    return goesOn && !socket.writableNeedDrain;
-  }
-
-  #takeHead(head: AnswerHead): string {
-    if (!this.#headWaits) return "";
-    this.#headWaits = false;
-    return head.text;
+    return !socket.writableNeedDrain;
   }
 }
 

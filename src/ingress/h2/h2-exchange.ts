@@ -1,8 +1,14 @@
 import type { IncomingHttpHeaders } from "node:http2";
+import { connectionFields, isToken } from "../field-syntax.ts";
 import { formatHttpDate } from "../http-date.ts";
 import type { ExchangeReceiver, HttpExchange } from "../http-exchange.ts";
-import { ErrorCode } from "./frames.ts";
 import type { H2Stream } from "./h2-stream.ts";
+
+/** Takes a request on an HTTP/2 stream; tells a client that waits for it to send its body. */
+export function createH2Exchange(stream: H2Stream, headers: IncomingHttpHeaders): H2Exchange {
+  if (headers.expect === "100-continue") stream.inform([":status", "100"]);
+  return new H2Exchange(stream, headers);
+}
 
 /** A request on an HTTP/2 stream, for the doors that serve both versions alike. */
 export class H2Exchange implements HttpExchange {
@@ -61,8 +67,8 @@ export class H2Exchange implements HttpExchange {
     for (let at = 0; at + 1 < fields.length; at += 2) {
       const name = fields[at] ?? "";
       const value = fields[at + 1] ?? "";
-      if (ofConnection.has(name)) continue;
-      if (!FIELD_NAME.test(name)) throw new TypeError(`"${name}" is no name of a header field.`);
+      if (connectionFields.has(name)) continue;
+      if (!isToken(name)) throw new TypeError(`"${name}" is no name of a header field.`);
       if (name === "date") dated = true;
       sent.push(name, value);
     }
@@ -80,6 +86,9 @@ export class H2Exchange implements HttpExchange {
     if (this.method === "HEAD") return true;
     return this.#stream.write(toBytes(part));
   }
+
+  /** A turn's frames leave in one write anyway. */
+  cork(): void {}
 
   end(part?: Buffer | string, trailers?: readonly string[]): void {
     const body = part === undefined || part.length === 0 || this.method === "HEAD" ? "" : part;
@@ -108,29 +117,6 @@ export class H2Exchange implements HttpExchange {
   }
 }
 
-/** Refuses what no door serves: tunnels. True when it did. */
-export function refuseTunnel(exchange: HttpExchange): boolean {
-  if (exchange.method !== "CONNECT") return false;
-  exchange.respond(405, []);
-  exchange.end();
-  return true;
-}
-
-/** Tells a client that waits for it to go on with its body. */
-export function sendContinue(stream: H2Stream, headers: IncomingHttpHeaders): void {
-  if (headers.expect === "100-continue") stream.inform([":status", "100"]);
-}
-
 function toBytes(part: Buffer | string): Buffer {
   return typeof part === "string" ? Buffer.from(part) : part;
 }
-
-const FIELD_NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
-const ofConnection: ReadonlySet<string> = new Set([
-  "connection",
-  "keep-alive",
-  "proxy-connection",
-  "transfer-encoding",
-  "upgrade",
-]);
-void ErrorCode;

@@ -4,7 +4,7 @@ import type { CancellationListener } from "../../mesh/cancellation.ts";
 import type { Timer } from "../../mesh/clock.ts";
 import { MeshError } from "../../mesh/errors.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../mesh/json.ts";
-import type { Exchange } from "./exchange.ts";
+import type { BodyReader, Exchange } from "./exchange.ts";
 import { locateJsonFault } from "./json-fault.ts";
 
 const NOTHING = Buffer.alloc(0);
@@ -21,7 +21,7 @@ export interface JsonBody {
  * INVALID_REQUEST naming the place, and CALLER_GONE.
  */
 export function readJsonBody(exchange: Exchange): Promise<JsonBody> {
-  const { headers } = exchange.request;
+  const { headers } = exchange.http;
   if (headers["content-type"]?.startsWith("multipart/")) {
     throw new MeshError(
       "UNSUPPORTED_MEDIA_TYPE",
@@ -38,10 +38,10 @@ export function readJsonBody(exchange: Exchange): Promise<JsonBody> {
 }
 
 /**
- * One body on its way. Whether the caller is gone is the call's to know, so that a request has no
- * listeners but those for its bytes. Settles once, and listens to nothing afterwards.
+ * One body on its way. Whether the caller is gone is the call's to know. Settles once, and listens
+ * to nothing afterwards.
  */
-class BodyReading implements CancellationListener {
+class BodyReading implements BodyReader, CancellationListener {
   readonly #exchange: Exchange;
   readonly #zipped: boolean;
   readonly #resolve: (body: JsonBody) => void;
@@ -64,12 +64,11 @@ class BodyReading implements CancellationListener {
   }
 
   begin(): void {
-    const { request, options, house, call } = this.#exchange;
-    if (request.httpVersionMajor !== 1) {
+    const { http, caller, options, house, call } = this.#exchange;
+    if (http.version === "2.0") {
       this.#timer = house.clock.after(options.bodyTimeoutMs, () => this.#fail(tooSlow()));
     }
-    request.on("data", this.#onData);
-    request.on("end", this.#onEnd);
+    caller.reader = this;
     call.cancellation.add(this);
   }
 
@@ -77,7 +76,7 @@ class BodyReading implements CancellationListener {
     this.#fail(cause);
   }
 
-  readonly #onData = (chunk: Buffer): void => {
+  takeData(chunk: Buffer): void {
     const max = this.#exchange.options.bodyBytesMax;
     this.#length += chunk.length;
     if (this.#length > max) this.#fail(tooLarge(max));
@@ -85,14 +84,14 @@ class BodyReading implements CancellationListener {
     else if (this.#first === undefined) this.#first = chunk;
     else if (this.#rest === undefined) this.#rest = [this.#first, chunk];
     else this.#rest.push(chunk);
-  };
+  }
 
-  readonly #onEnd = (): void => {
+  takeEnd(): void {
     this.#stop();
     const bytes = this.#rest === undefined ? this.#first : Buffer.concat(this.#rest);
     if (this.#zipped) inflate(bytes ?? NOTHING, this.#exchange, this.#resolve, this.#reject);
     else settleJson(bytes ?? NOTHING, this.#exchange, this.#resolve, this.#reject);
-  };
+  }
 
   #fail(error: Error): void {
     this.#stop();
@@ -100,10 +99,9 @@ class BodyReading implements CancellationListener {
   }
 
   #stop(): void {
-    const { request, call } = this.#exchange;
+    const { caller, call } = this.#exchange;
     this.#timer?.cancel();
-    request.removeListener("data", this.#onData);
-    request.removeListener("end", this.#onEnd);
+    caller.reader = undefined;
     call.cancellation.remove(this);
   }
 }
