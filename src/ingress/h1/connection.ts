@@ -4,7 +4,7 @@ import type { HttpExchange } from "../http-exchange.ts";
 import { ChunkedBody } from "./chunked-body.ts";
 import { FieldBlock } from "./field-block.ts";
 import { type ExchangeOwner, H1Exchange } from "./h1-exchange.ts";
-import { malformed, type Refusal, RequestFault, tooLate, writeRefusal } from "./refusal.ts";
+import { type Refusal, RequestFault, tooLate, writeRefusal } from "./refusal.ts";
 import { parseRequestHead } from "./request-head.ts";
 
 /** How long a peer may keep a connection waiting, in milliseconds. */
@@ -299,15 +299,13 @@ export class H1Connection implements ExchangeOwner {
     } else if (this.#phase === Phase.IDLE && this.#heldBytes > 0) this.#schedule();
   }
 
-  /** The client sends no more: it is gone, or as good as gone, as with node:http. */
+  /**
+   * The client sends no more: it is gone, as far as anybody can tell, and nobody shall work for it.
+   * The port's sockets close their other half by themselves.
+   */
   #takeEnd(): void {
-    const inRequest = this.#phase === Phase.BODY || this.#block.begun;
-    if (inRequest) this.#refuse(malformed);
-    else if (this.#phase !== Phase.DONE) {
-      this.#phase = Phase.DONE;
-      this.#release(CANCEL);
-      this.socket.end();
-    }
+    this.#phase = Phase.DONE;
+    this.#release(CANCEL);
   }
 
   #takeClose(): void {

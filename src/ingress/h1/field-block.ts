@@ -61,6 +61,7 @@ export class FieldBlock {
       if (length > HEAD_BYTES_MAX) throw new RequestFault(headTooLarge);
       return -1;
     }
+    if (end > HEAD_BYTES_MAX) throw new RequestFault(headTooLarge);
     this.#bytes = undefined;
     this.text = room.toString("latin1", 0, end - 2);
     return from + end - before;
