@@ -6,7 +6,7 @@ import { type ConnectionHome, H1Connection } from "../../src/ingress/h1/connecti
 import type { ExchangeReceiver, HttpExchange } from "../../src/ingress/http-exchange.ts";
 import { systemClock } from "../../src/mesh/clock.ts";
 
-const RUNS = Number(process.env.FC_RUNS ?? 300);
+const RUNS = Number(process.env.FC_RUNS ?? 1000);
 
 /** A request that was understood to its end. */
 interface Served {

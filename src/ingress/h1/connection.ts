@@ -79,7 +79,8 @@ export class H1Connection implements ExchangeOwner {
 
   /** Closes as soon as no request is open. */
   drain(): void {
-    if (this.#phase === Phase.IDLE) this.#end();
+    const idle = this.#phase === Phase.HEAD && !this.#block.begun;
+    if (idle || this.#phase === Phase.IDLE) this.#end();
   }
 
   /** Cuts everything off. */
@@ -128,7 +129,8 @@ export class H1Connection implements ExchangeOwner {
   }
 
   consumed(): void {
-    if (this.#phase === Phase.BODY) this.#unpause();
+    // In any phase: it shows on a socket that is read when its peer goes away.
+    if (this.#heldBytes < HELD_BYTES_MAX) this.#unpause();
   }
 
   #takeBytes(bytes: Buffer): void {
@@ -145,11 +147,14 @@ export class H1Connection implements ExchangeOwner {
   }
 
   #read(bytes: Buffer): void {
+    const round = this.#round;
     let at = 0;
     while (at < bytes.length) {
       if (this.#phase === Phase.BODY) at = this.#readBody(bytes, at);
-      else if (this.#phase === Phase.IDLE || this.#phase === Phase.HEAD) {
-        if (this.#scheduled || this.socket.writableNeedDrain) {
+      else if (this.#phase === Phase.HEAD) at = this.#readHead(bytes, at);
+      else if (this.#phase === Phase.IDLE) {
+        // One request a turn, so that nobody fills a turn with many of them.
+        if (this.#round !== round || this.#scheduled || this.socket.writableNeedDrain) {
           this.#hold(bytes, at);
           return;
         }
@@ -250,7 +255,6 @@ export class H1Connection implements ExchangeOwner {
     else this.#unpause();
   }
 
-  /** In a turn of its own, so that nobody fills a turn with many requests. */
   #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
