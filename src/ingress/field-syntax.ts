@@ -6,7 +6,9 @@ export function isToken(name: string): boolean {
   return name !== "";
 }
 
-/** Whether this can be its value: a character for each octet, and no control characters but tabs. */
+/**
+ * Whether this can be its value: a character for each octet, and no control characters but tabs.
+ */
 export function isFieldValue(value: string): boolean {
   for (let at = 0; at < value.length; at += 1) {
     const code = value.charCodeAt(at);

@@ -153,6 +153,7 @@ describe("a response on a stream", () => {
     handler = (_request, response) => {
       response.setHeader("X-One", "0");
       response.setHeader("x-one", "1");
+      response.setHeader("x-many", "gone too");
       response.writeHead(201, { "X-Many": ["2", "3"], "content-length": 4, gone: undefined });
       response.addTrailers({ "X-Late": "5" });
       response.write("ab");

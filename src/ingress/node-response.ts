@@ -39,11 +39,16 @@ export class NodeResponse extends Writable {
     return this;
   }
 
-  /** Completes the header. It leaves with what is written next, or by itself within this turn. */
+  /**
+   * Completes the header; these fields take the place of those that were set. It leaves with what
+   * is written next, or by itself within this turn.
+   */
   writeHead(status: number, fields: FieldsGiven = []): this {
     if (this.headersSent) return this;
     this.statusCode = status;
-    for (const [name, value] of pairs(fields)) addField(this.#fields, name.toLowerCase(), value);
+    const given = [...pairs(fields)];
+    if (this.#fields.length > 0) for (const [name] of given) this.#forget(name.toLowerCase());
+    for (const [name, value] of given) addField(this.#fields, name.toLowerCase(), value);
     this.#headWritten = true;
     this.#respond();
     process.nextTick(flush, this.#exchange);

@@ -137,13 +137,15 @@ export class H1Connection implements ExchangeOwner {
     try {
       this.#read(bytes);
     } catch (thrown) {
-      // Whatever else was thrown is a fault of ours, of which only this connection shall suffer.
       if (thrown instanceof RequestFault) this.#refuse(thrown.refusal);
-      else {
-        this.#home.failed(thrown);
-        this.destroy();
-      }
+      else this.#fail(thrown);
     }
+  }
+
+  /** Whatever was thrown behind the port, no other connection shall notice. */
+  #fail(thrown: unknown): void {
+    this.#home.failed(thrown);
+    this.destroy();
   }
 
   #read(bytes: Buffer): void {
@@ -299,7 +301,11 @@ export class H1Connection implements ExchangeOwner {
     const exchange = this.#exchange;
     if (exchange?.wantsDrain === true) {
       exchange.wantsDrain = false;
-      exchange.receiver.takeDrain();
+      try {
+        exchange.receiver.takeDrain();
+      } catch (thrown) {
+        this.#fail(thrown);
+      }
     } else if (this.#phase === Phase.IDLE && this.#heldBytes > 0) this.#schedule();
   }
 

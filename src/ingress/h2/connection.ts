@@ -212,7 +212,12 @@ export class H2Connection implements ConnectionCore, FrameTaker, StreamOwner {
   #takeDrain(): void {
     this.#patience.touch();
     this.writer.unblock();
-    if (!this.#done) this.sender.pump();
+    if (this.#done) return;
+    try {
+      this.sender.pump();
+    } catch (thrown) {
+      this.#fail(thrown);
+    }
   }
 
   #takeClose(): void {

@@ -90,16 +90,18 @@ export class Sender {
   pump(): void {
     if (this.#pumping) return;
     this.#pumping = true;
-    const waiting = this.#waiting;
-    while (this.#window > 0 && !this.#writer.blocked) {
-      const stream = waiting.shift();
-      if (stream === undefined) break;
-      stream.waiting = false;
-      this.#sendPiece(stream);
-      this.#queue(stream);
-      if (stream.held.length === 0) this.#caughtUp(stream);
+    try {
+      while (this.#window > 0 && !this.#writer.blocked) {
+        const stream = this.#waiting.shift();
+        if (stream === undefined) break;
+        stream.waiting = false;
+        this.#sendPiece(stream);
+        this.#queue(stream);
+        if (stream.held.length === 0) this.#caughtUp(stream);
+      }
+    } finally {
+      this.#pumping = false;
     }
-    this.#pumping = false;
   }
 
   /** The stream is over. */
