@@ -1,26 +1,18 @@
 import type { Socket } from "node:net";
 import type { Clock, Timer } from "../../mesh/clock.ts";
 import type { HttpExchange } from "../http-exchange.ts";
-import { ChunkedBody } from "./chunked-body.ts";
+import { Backlog } from "./backlog.ts";
 import { FieldBlock } from "./field-block.ts";
 import { type ExchangeOwner, H1Exchange } from "./h1-exchange.ts";
+import { Patience, type PatienceLimits, Phase } from "./patience.ts";
 import { type Refusal, RequestFault, tooLate, writeRefusal } from "./refusal.ts";
+import { type BodyTaker, RequestBody } from "./request-body.ts";
 import { parseRequestHead } from "./request-head.ts";
-
-/** How long a peer may keep a connection waiting, in milliseconds. */
-export interface WaitLimits {
-  /** For the head of a request, from its first byte. */
-  readonly headersMs: number;
-  /** For a whole request, its body included; and for taking anything of an answer. */
-  readonly requestMs: number;
-  /** Between two requests. */
-  readonly idleMs: number;
-}
 
 /** What all connections of a port share. */
 export interface ConnectionHome {
   readonly clock: Clock;
-  readonly limits: WaitLimits;
+  readonly limits: PatienceLimits;
   /** The end of a head whose connection is kept. */
   readonly keepAliveText: string;
   /** Exchanges that are open. */
@@ -37,35 +29,30 @@ export interface ConnectionHome {
  * One HTTP/1.1 connection, server's side, RFC 9112: one request at a time. What comes before its
  * turn waits. Whatever its peer does hurts this connection alone.
  */
-export class H1Connection implements ExchangeOwner {
+export class H1Connection implements ExchangeOwner, BodyTaker {
   readonly socket: Socket;
   readonly encrypted: boolean;
   readonly #home: ConnectionHome;
   #phase: Phase = Phase.HEAD;
   readonly #block = new FieldBlock();
   #exchange: H1Exchange | undefined;
-  /** Bytes of the body that are still to come, when its length is known. */
-  #bodyLeft = 0;
-  #chunks: ChunkedBody | undefined;
+  /** Of the request that is being read. */
+  #body: RequestBody | undefined;
   /** True while the client waits to be told to send its body. */
   #awaitsContinue = false;
-  /** What came before its turn. */
-  #held: Buffer[] = [];
-  #heldBytes = 0;
+  /** What the client sent while it was not its turn. */
+  readonly #backlog = new Backlog();
   #paused = false;
   /** True while the next request waits for its turn of the event loop. */
   #scheduled = false;
-  /** Counts phases; a sweep sees by it whether there was a new one. */
-  #round = 0;
-  #roundSeen = -1;
-  #roundSinceMs = 0;
-  #watchesStall = false;
+  readonly #patience: Patience;
   #linger: Timer | undefined;
 
   constructor(socket: Socket, home: ConnectionHome) {
     this.socket = socket;
     this.#home = home;
     this.encrypted = "encrypted" in socket && socket.encrypted === true;
+    this.#patience = new Patience(socket, home.limits);
     socket.on("data", (bytes: Buffer) => this.#takeBytes(bytes));
     socket.on("drain", () => this.#takeDrain());
     socket.on("end", () => this.#takeEnd());
@@ -91,26 +78,16 @@ export class H1Connection implements ExchangeOwner {
 
   /** Looks whether the peer keeps the connection waiting; to be called now and then. */
   sweep(nowMs: number): void {
-    this.#watchStall();
-    if (this.#round !== this.#roundSeen) {
-      this.#roundSeen = this.#round;
-      this.#roundSinceMs = nowMs;
-      return;
-    }
-    const waitedMs = nowMs - this.#roundSinceMs;
-    const { headersMs, requestMs, idleMs } = this.#home.limits;
-    if (this.#phase === Phase.IDLE) {
-      if (waitedMs >= idleMs) this.#end();
-    } else if (this.#phase === Phase.HEAD) {
-      if (waitedMs >= Math.min(headersMs, requestMs)) this.#refuse(tooLate);
-    } else if (this.#phase === Phase.BODY && waitedMs >= requestMs) this.#refuse(tooLate);
+    if (!this.#patience.isOver(nowMs, this.#phase)) return;
+    if (this.#phase === Phase.IDLE) this.#end();
+    else this.#refuse(tooLate);
   }
 
   mayGoOn(): boolean {
     if (this.#home.draining) return false;
     if (this.#phase !== Phase.BODY) return true;
     // What is left of the request would have to be read before the next one.
-    return this.#chunks === undefined && this.#bodyLeft <= REST_BYTES_MAX && !this.#awaitsContinue;
+    return !this.#awaitsContinue && (this.#body?.left ?? 0) <= REST_BYTES_MAX;
   }
 
   answered(exchange: H1Exchange): void {
@@ -130,7 +107,7 @@ export class H1Connection implements ExchangeOwner {
 
   consumed(): void {
     // In any phase: it shows on a socket that is read when its peer goes away.
-    if (this.#heldBytes < HELD_BYTES_MAX) this.#unpause();
+    if (this.#backlog.size < HELD_BYTES_MAX) this.#unpause();
   }
 
   #takeBytes(bytes: Buffer): void {
@@ -149,14 +126,15 @@ export class H1Connection implements ExchangeOwner {
   }
 
   #read(bytes: Buffer): void {
-    const round = this.#round;
+    const { round } = this.#patience;
     let at = 0;
     while (at < bytes.length) {
-      if (this.#phase === Phase.BODY) at = this.#readBody(bytes, at);
-      else if (this.#phase === Phase.HEAD) at = this.#readHead(bytes, at);
+      if (this.#phase === Phase.BODY && this.#body !== undefined) {
+        at = this.#readBody(this.#body, bytes, at);
+      } else if (this.#phase === Phase.HEAD) at = this.#readHead(bytes, at);
       else if (this.#phase === Phase.IDLE) {
         // One request a turn, so that nobody fills a turn with many of them.
-        if (this.#round !== round || this.#scheduled || this.socket.writableNeedDrain) {
+        if (this.#patience.round !== round || this.#scheduled || this.socket.writableNeedDrain) {
           this.#hold(bytes, at);
           return;
         }
@@ -182,7 +160,7 @@ export class H1Connection implements ExchangeOwner {
     const exchange = new H1Exchange(head, this);
     this.#exchange = exchange;
     this.#home.open += 1;
-    if (this.#phase === Phase.IDLE) this.#round += 1;
+    if (this.#phase === Phase.IDLE) this.#patience.begin();
     const { bodyBytes } = head;
     if (bodyBytes === 0) {
       this.#phase = Phase.ANSWER;
@@ -192,9 +170,7 @@ export class H1Connection implements ExchangeOwner {
       return end;
     }
     this.#phase = Phase.BODY;
-    this.#bodyLeft = bodyBytes ?? 0;
-    this.#chunks =
-      bodyBytes === undefined ? new ChunkedBody((piece) => this.#deliver(piece)) : undefined;
+    this.#body = new RequestBody(bodyBytes, this);
     this.#awaitsContinue = head.expectsContinue;
     this.#home.serve(exchange);
     if (this.#awaitsContinue) this.#continue(exchange, end < bytes.length);
@@ -208,28 +184,21 @@ export class H1Connection implements ExchangeOwner {
     if (!begun) this.socket.write("HTTP/1.1 100 Continue\r\n\r\n", "latin1");
   }
 
-  #readBody(bytes: Buffer, from: number): number {
-    const chunks = this.#chunks;
-    if (chunks !== undefined) {
-      const at = chunks.read(bytes, from);
-      if (chunks.ended) this.#endRequest(chunks);
-      return this.#phase === Phase.DONE ? bytes.length : at;
-    }
-    const end = Math.min(bytes.length, from + this.#bodyLeft);
-    this.#bodyLeft -= end - from;
-    this.#deliver(from === 0 && end === bytes.length ? bytes : bytes.subarray(from, end));
-    if (this.#bodyLeft === 0) this.#endRequest(undefined);
-    return end;
+  #readBody(body: RequestBody, bytes: Buffer, from: number): number {
+    const at = body.read(bytes, from);
+    if (body.ended) this.#endRequest(body);
+    return at;
   }
 
-  #deliver(piece: Buffer): void {
+  /** For the body of the request: a piece of it. What nobody wants is thrown away. */
+  takeBody(bytes: Buffer): void {
     const exchange = this.#exchange;
-    if (exchange !== undefined && !exchange.receiver.takeData(piece)) this.#pause();
+    if (exchange !== undefined && !exchange.receiver.takeData(bytes)) this.#pause();
   }
 
-  #endRequest(chunks: ChunkedBody | undefined): void {
+  #endRequest(body: RequestBody): void {
     if (this.#phase !== Phase.BODY) return;
-    this.#chunks = undefined;
+    this.#body = undefined;
     const exchange = this.#exchange;
     if (exchange === undefined) {
       this.#rest();
@@ -237,7 +206,7 @@ export class H1Connection implements ExchangeOwner {
     }
     this.#phase = Phase.ANSWER;
     exchange.requestEnded = true;
-    exchange.receiver.takeEnd(chunks?.trailers);
+    exchange.receiver.takeEnd(body.trailers);
   }
 
   /** Lets go of the exchange. */
@@ -253,7 +222,7 @@ export class H1Connection implements ExchangeOwner {
   #rest(): void {
     this.#enter(Phase.IDLE);
     if (this.#home.draining) this.#end();
-    else if (this.#heldBytes > 0) this.#schedule();
+    else if (this.#backlog.size > 0) this.#schedule();
     else this.#unpause();
   }
 
@@ -267,17 +236,14 @@ export class H1Connection implements ExchangeOwner {
   takeHeld(): void {
     this.#scheduled = false;
     if (this.#phase !== Phase.IDLE || this.socket.writableNeedDrain) return;
-    const held = this.#held.length === 1 ? this.#held[0] : Buffer.concat(this.#held);
-    this.#held = [];
-    this.#heldBytes = 0;
+    const held = this.#backlog.take();
     this.#unpause();
-    if (held !== undefined) this.#takeBytes(held);
+    this.#takeBytes(held);
   }
 
   #hold(bytes: Buffer, from: number): void {
-    this.#held.push(from === 0 ? bytes : bytes.subarray(from));
-    this.#heldBytes += bytes.length - from;
-    if (this.#heldBytes >= HELD_BYTES_MAX) this.#pause();
+    this.#backlog.add(bytes, from);
+    if (this.#backlog.size >= HELD_BYTES_MAX) this.#pause();
     if (this.#phase === Phase.IDLE && !this.socket.writableNeedDrain) this.#schedule();
   }
 
@@ -294,7 +260,7 @@ export class H1Connection implements ExchangeOwner {
 
   #enter(phase: Phase): void {
     this.#phase = phase;
-    this.#round += 1;
+    this.#patience.begin();
   }
 
   #takeDrain(): void {
@@ -306,7 +272,7 @@ export class H1Connection implements ExchangeOwner {
       } catch (thrown) {
         this.#fail(thrown);
       }
-    } else if (this.#phase === Phase.IDLE && this.#heldBytes > 0) this.#schedule();
+    } else if (this.#phase === Phase.IDLE && this.#backlog.size > 0) this.#schedule();
   }
 
   /**
@@ -321,7 +287,7 @@ export class H1Connection implements ExchangeOwner {
   #takeClose(): void {
     this.#phase = Phase.DONE;
     this.#linger?.cancel();
-    this.#held = [];
+    this.#backlog.clear();
     this.#release(CANCEL);
   }
 
@@ -348,8 +314,7 @@ export class H1Connection implements ExchangeOwner {
    */
   #end(silent = false): void {
     this.#phase = Phase.DONE;
-    this.#held = [];
-    this.#heldBytes = 0;
+    this.#backlog.clear();
     const { socket } = this;
     if (silent) {
       socket.destroySoon();
@@ -361,33 +326,7 @@ export class H1Connection implements ExchangeOwner {
       this.#linger = this.#home.clock.after(LINGER_MS, () => socket.destroy());
     });
   }
-
-  /** Has the system's own clock watch over a peer that takes nothing of what it asked for. */
-  #watchStall(): void {
-    const stalls = this.socket.writableLength > 0;
-    if (stalls === this.#watchesStall) return;
-    this.#watchesStall = stalls;
-    if (stalls) this.socket.setTimeout(this.#home.limits.requestMs, cutOff);
-    else {
-      this.socket.setTimeout(0);
-      this.socket.removeListener("timeout", cutOff);
-    }
-  }
 }
-
-const Phase = {
-  /** Between two requests. */
-  IDLE: 0,
-  /** Since the first byte of a request; a new connection begins here. */
-  HEAD: 1,
-  /** Since the end of a head that has a body. */
-  BODY: 2,
-  /** The request is complete, its answer is not. */
-  ANSWER: 3,
-  /** The connection is closing or closed: what comes in is thrown away. */
-  DONE: 4,
-} as const;
-type Phase = (typeof Phase)[keyof typeof Phase];
 
 /** What may wait of requests that are sent before their turn. */
 const HELD_BYTES_MAX = 64 * 1024;
@@ -399,8 +338,4 @@ const CANCEL = 8;
 
 function takeHeld(connection: H1Connection): void {
   connection.takeHeld();
-}
-
-function cutOff(this: Socket): void {
-  this.destroy();
 }
