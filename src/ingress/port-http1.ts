@@ -30,7 +30,7 @@ export function createHttp1Side({ serve, failed, timeouts, clock }: Http1Options
   const seconds = Math.max(1, Math.floor(idleMs / 1000));
   const home: ConnectionHome = {
     clock,
-    limits: { headersMs, requestMs, idleMs: idleMs + IDLE_GRACE_MS },
+    limits: { headersMs, requestMs, idleMs: idleMs + Math.min(idleMs, IDLE_GRACE_MS) },
     keepAliveText: `connection: keep-alive\r\nkeep-alive: timeout=${seconds}\r\n\r\n`,
     open: 0,
     draining: false,

@@ -295,6 +295,11 @@ export class H1Connection implements ExchangeOwner, BodyTaker {
   #refuse(refusal: Refusal): void {
     if (this.#phase === Phase.DONE) return;
     const exchange = this.#exchange;
+    // The request whose rest this is has had its answer.
+    if (this.#phase === Phase.BODY && exchange === undefined) {
+      this.#end();
+      return;
+    }
     // It cannot be mixed into an answer that has begun.
     if (exchange?.headersSent === true) {
       this.destroy();
