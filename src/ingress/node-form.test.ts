@@ -8,7 +8,8 @@ import {
 } from "node:http2";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { systemClock } from "../mesh/clock.ts";
-import { http2AsRequest } from "./http2-as-request.ts";
+import { createH2Exchange } from "./h2/h2-exchange.ts";
+import { inNodeForm } from "./node-form.ts";
 import type { NodeRequest } from "./node-request.ts";
 import type { NodeResponse } from "./node-response.ts";
 import { openPort, type Port } from "./port.ts";
@@ -27,7 +28,8 @@ beforeEach(async () => {
     clock: systemClock,
     http1: () => {},
     http2: (stream, headers) => {
-      http2AsRequest(stream, headers, (request, response) => handler(request, response));
+      const exchange = createH2Exchange(stream, headers);
+      inNodeForm(exchange, (request, response) => handler(request, response));
     },
   });
   session = connect(`http://127.0.0.1:${port.port}`);
