@@ -107,12 +107,13 @@ export class H1Exchange implements HttpExchange {
   end(part?: Buffer | string, trailers?: readonly string[]): void {
     const head = this.#head;
     if (this.closed || this.#answerEnded || head === undefined) return;
+    // May throw, while there is still something that the caller can do about it.
+    const late = trailers === undefined ? "" : writeTrailers(trailers);
     this.#answerEnded = true;
     this.#corked = false;
     const body = head.framing === Framing.NONE || part === undefined ? "" : part;
-    if (head.framing === Framing.CHUNKED) {
-      this.#send(body, `0\r\n${trailers === undefined ? "" : writeTrailers(trailers)}\r\n`);
-    } else if (body.length > 0 || this.#waiting !== "") this.#send(body);
+    if (head.framing === Framing.CHUNKED) this.#send(body, `0\r\n${late}\r\n`);
+    else if (body.length > 0 || this.#waiting !== "") this.#send(body);
     // Whoever reads on would take the next answer for the rest of this one.
     if (head.framing === Framing.LENGTH && this.#left !== 0) this.reset(INTERNAL_ERROR);
     else this.#owner.answered(this);
@@ -169,6 +170,7 @@ export class H1Exchange implements HttpExchange {
   }
 }
 
+/** Bytes that are better copied into a string than sent by a write of their own. */
 const LETTERS_MAX = 12 * 1024;
 /** As HTTP/2 counts. */
 const INTERNAL_ERROR = 2;
