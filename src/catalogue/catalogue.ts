@@ -1,4 +1,5 @@
-import { calcPrice, findProvider, type ModelInfo } from "@pydantic/genai-prices";
+import { createRequire } from "node:module";
+import type { ModelInfo } from "@pydantic/genai-prices";
 import type { Price } from "../../gen/weir/v1/usage_pb.ts";
 import type { Clock } from "../mesh/clock.ts";
 import { pricesAt } from "./conditional.ts";
@@ -48,6 +49,18 @@ interface Entry {
 
 const unknown: Entry = { price: undefined, facts: undefined };
 
+type Package = typeof import("@pydantic/genai-prices");
+
+let loaded: Package | undefined;
+
+/** The data takes five megabytes: only a process that is asked for a price has them. */
+function prices(): Package {
+  if (loaded !== undefined) return loaded;
+  const fresh: Package = createRequire(import.meta.url)("@pydantic/genai-prices");
+  loaded = fresh;
+  return fresh;
+}
+
 export function createCatalogue(clock: Clock): Catalogue {
   const entries = new Map<string, Entry>();
   let day = 0;
@@ -94,10 +107,10 @@ function lookUp(question: CatalogueQuestion, wallMs: number): Entry {
  */
 function findVendor({ catalogue, baseUrl }: CatalogueQuestion): string | undefined {
   if (catalogue !== "") {
-    const named = findProvider({ providerId: vendorAliases.get(catalogue) ?? catalogue });
+    const named = prices().findProvider({ providerId: vendorAliases.get(catalogue) ?? catalogue });
     return named?.id;
   }
-  return baseUrl === "" ? undefined : findProvider({ providerApiUrl: baseUrl })?.id;
+  return baseUrl === "" ? undefined : prices().findProvider({ providerApiUrl: baseUrl })?.id;
 }
 
 const vendorAliases = new Map([
@@ -109,5 +122,5 @@ const vendorAliases = new Map([
 
 /** The package matches names only in passing, while it computes a cost; no tokens cost nothing. */
 function findModel(vendor: string, name: string): ModelInfo | undefined {
-  return calcPrice({}, name, { providerId: vendor })?.model;
+  return prices().calcPrice({}, name, { providerId: vendor })?.model;
 }

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import { UsageError } from "./usage-error.ts";
 
 /** A place to listen at or to call. */
 export interface Address {
@@ -6,19 +6,18 @@ export interface Address {
   readonly port: number;
 }
 
-/** `HOST:PORT`, `[::1]:PORT` or `:PORT` (every interface). */
-export const addressSchema = z.string().transform((text, context): Address => {
+/**
+ * `HOST:PORT`, `[::1]:PORT` or `:PORT` (every interface). Throws UsageError, which says what is
+ * written instead.
+ */
+export function parseAddress(text: string): Address {
   const found = /^(?:\[([^\]]*)\]|([^:]*)):(\d{1,5})$/.exec(text.trim());
   const port = Number(found?.[3]);
   if (found === null || port > 65_535) {
-    context.addIssue({
-      code: "custom",
-      message: `"${text}" is no address: write HOST:PORT, such as 127.0.0.1:8080`,
-    });
-    return z.NEVER;
+    throw new UsageError(`"${text}" is no address: write HOST:PORT, such as 127.0.0.1:8080`);
   }
   return { host: found[1] || found[2] || "0.0.0.0", port };
-});
+}
 
 /** An address as people write it. */
 export function formatAddress({ host, port }: Address): string {

@@ -1,14 +1,16 @@
 #!/usr/bin/env node
-// The one file that an old Node may run: it finds the Node that Weir came with and hands over to it. Plain JavaScript,
-// since an old Node strips no types.
+// With child-memory.js all that an old Node may run: it finds the Node that Weir came with and hands over to it. Plain
+// JavaScript, since an old Node strips no types.
 import { spawn } from "node:child_process";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { withMemorySettings } from "./child-memory.js";
 
 const main = join(dirname(fileURLToPath(import.meta.url)), "..", "main.ts");
 const node = isNewEnough(process.versions.node) ? process.execPath : findNode();
-const child = spawn(node, [main, ...process.argv.slice(2)], { stdio: "inherit" });
+const env = withMemorySettings(process.env);
+const child = spawn(node, [main, ...process.argv.slice(2)], { stdio: "inherit", env });
 // Ctrl-C reaches the child by itself, through the terminal; all other signals come here alone and are handed on.
 process.on("SIGINT", () => {});
 process.on("SIGTERM", () => child.kill("SIGTERM"));

@@ -1,4 +1,5 @@
 import type { Command, Environment } from "./command.ts";
+import { outliveReader } from "./output.ts";
 import { describeOptions } from "./read-options.ts";
 import { UsageError } from "./usage-error.ts";
 
@@ -27,12 +28,15 @@ const commands: Readonly<Record<string, () => Promise<{ readonly command: Comman
   db: () => import("./db.ts"),
 };
 
+const servers: ReadonlySet<string> = new Set(["serve", "control", "proxy", "sim"]);
+
 /**
  * Runs one command line. Resolves with the exit code: 0 for success, 1 for failure, 2 for a wrong
  * line.
  */
 export async function runCommandLine(args: readonly string[], env: Environment): Promise<number> {
   const [name = "help", ...rest] = args;
+  outliveReader(servers.has(name));
   if (name === "help" || name === "--help" || name === "-h") {
     process.stdout.write(await describeCommands());
     return 0;

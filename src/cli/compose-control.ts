@@ -5,6 +5,7 @@ import { compressionGzip, connectNodeAdapter } from "@connectrpc/connect-node";
 import { deriveWebhookSecret } from "../control/alert-message.ts";
 import type { BootstrapReport } from "../control/bootstrap.ts";
 import { createControl } from "../control/control.ts";
+import { createJointRegistry, type LocalRegistry } from "../control/joint-registry.ts";
 import { startRetention } from "../control/retention.ts";
 import { createSealer, loadSecretKey } from "../control/sealer.ts";
 import { createH2Exchange } from "../ingress/h2/h2-exchange.ts";
@@ -19,6 +20,9 @@ import type { LocalEngine } from "../providers/find-local-engines.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { Address } from "./address.ts";
 import type { Environment } from "./command.ts";
+import { ControlMetrics } from "./compose-control-metrics.ts";
+import { answerMetrics, type MetricsPage } from "./control-page.ts";
+import { defaultMaxConnections, readDescriptorLimit } from "./max-connections.ts";
 import { openStore } from "./open-store.ts";
 
 /**
@@ -41,6 +45,8 @@ export interface ControlPlan {
   /** How long the records of requests are kept; undefined means for ever. */
   readonly retainDays: number | undefined;
   readonly token: string;
+  /** True to show metrics to anybody. */
+  readonly metricsOpen: boolean;
   /** Looks for engines on this machine; asked at the first start only. */
   findEngines(): Promise<readonly LocalEngine[]>;
   readonly clock: Clock;
@@ -85,23 +91,63 @@ export async function startControl(plan: ControlPlan): Promise<RunningControl> {
     retainDays === undefined
       ? undefined
       : startRetention({ store, clock, days: retainDays, onFault });
-  const link = createLinkService({ hub: control.hub, token: plan.token, clock, log });
-  registry.bind(link.registry);
+  const metrics = new ControlMetrics(clock);
+  const link = createLinkService({
+    hub: metrics.watch(control.hub),
+    token: plan.token,
+    clock,
+    log,
+  });
+  const peers = await joinPeers(plan, link.registry);
+  registry.bind(peers.registry);
   const engines = (await store.revision()) === 0 ? await plan.findEngines() : [];
   const report = await control.bootstrap({ env: plan.env, engines });
-  const port = await openControlPort(plan, (router) => {
+  const page: MetricsPage = {
+    admit: (headers) => {
+      if (!plan.metricsOpen) control.admitReader(headers);
+    },
+    read: () => metrics.read({ control, registry: link.registry, port }),
+  };
+  const routes = (router: ConnectRouter) => {
     control.routes(router);
     link.routes(router);
-  });
+  };
+  const port = await openControlPort(plan, routes, page);
   return {
     port,
     report,
     stop: async () => {
       stopRetention?.();
+      await peers.leave();
       link.close();
       control.close();
+      metrics.close();
       await port.drain(5_000);
       await store.close();
+    },
+  };
+}
+
+/** What is known of proxies, by all control processes of a database together. */
+interface Peers {
+  readonly registry: ProxyRegistry;
+  leave(): Promise<void>;
+}
+
+async function joinPeers(
+  { databaseUrl, clock }: ControlPlan,
+  local: LocalRegistry,
+): Promise<Peers> {
+  if (databaseUrl === undefined) return { registry: local, leave: () => Promise.resolve() };
+  // Its driver is loaded by those who use it.
+  const { openPostgresGossip } = await import("../store/postgres-gossip.ts");
+  const gossip = openPostgresGossip(databaseUrl, clock);
+  const registry = createJointRegistry(local, gossip, clock);
+  return {
+    registry,
+    leave: async () => {
+      registry.close();
+      await gossip.close();
     },
   };
 }
@@ -109,25 +155,28 @@ export async function startControl(plan: ControlPlan): Promise<RunningControl> {
 function openControlPort(
   { listen, tls, clock, log }: ControlPlan,
   routes: (router: ConnectRouter) => void,
+  page: MetricsPage,
 ): Promise<Port> {
-  const handler = connectNodeAdapter({
+  const serve = connectNodeAdapter({
     routes,
     acceptCompression: [compressionGzip],
     readMaxBytes: MESSAGE_BYTES_MAX,
     writeMaxBytes: MESSAGE_BYTES_MAX,
   });
-  const serve = (exchange: HttpExchange) =>
+  const handle = (exchange: HttpExchange) =>
     inNodeForm(exchange, (request, response) => {
+      if (answerMetrics(page, request, response)) return;
       const node = asNodePair(request, response);
-      handler(node.request, node.response);
+      serve(node.request, node.response);
     });
   return openPort({
     ...listen,
     reusePort: false,
     ...(tls === undefined ? {} : { tls }),
     clock,
-    http1: serve,
-    http2: (stream, headers) => serve(createH2Exchange(stream, headers)),
+    maxConnections: defaultMaxConnections(readDescriptorLimit()),
+    http1: handle,
+    http2: (stream, headers) => handle(createH2Exchange(stream, headers)),
     failed: (error) => log.error({ fault: inspect(error) }, "fault"),
   });
 }

@@ -1,4 +1,5 @@
 import { createIdentify } from "../auth/identify.ts";
+import { createKeyWatcher } from "../auth/key-watch.ts";
 import type { Catalogue } from "../catalogue/catalogue.ts";
 import { anthropicChat } from "../dialects/anthropic/index.ts";
 import { openaiChat, openaiCompletions, openaiEmbed } from "../dialects/openai/index.ts";
@@ -76,8 +77,12 @@ export function composeHouse(ground: Ground): ComposedHouse {
     policy,
     (target) => breakers.of(target.id).state === "closed",
   );
+  const identify = createIdentify(current, clock);
+  const keyWatcher = createKeyWatcher({ current, clock, identify });
+  holder.onChange(() => keyWatcher.sweep());
   const rooms: Rooms = {
-    identify: createIdentify(current, clock),
+    identify,
+    watchKey: (principal, call) => keyWatcher.watch(principal, call),
     grant: policy.grant,
     attemptChat: createAttemptChat(tools, upstreams),
     attemptEmbed: createAttemptEmbed(tools, upstreams),

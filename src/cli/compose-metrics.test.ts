@@ -41,6 +41,16 @@ describe("a proxy's metrics", () => {
     expect(attempted({ provider: "q", outcome: "OK" })).toBe(1);
   });
 
+  it("count connections, once the port is open", () => {
+    const { metrics, read } = open();
+    expect(sumOf(read(), "weir_connections_open")).toBe(0);
+    metrics.watch({ connections: () => ({ open: 3, refused: 2, sheds: 1 }) });
+    const series = read();
+    expect(sumOf(series, "weir_connections_open")).toBe(3);
+    expect(sumOf(series, "weir_connections_refused_total")).toBe(2);
+    expect(sumOf(series, "weir_connections_sheds_total")).toBe(1);
+  });
+
   it("tell which targets are ejected", () => {
     const { breakers, read } = open();
     breakers.of("p/some/model").fail(true);
@@ -63,6 +73,20 @@ describe("a proxy's metrics", () => {
     expect(sumOf(series, "weir_journal_pending_bytes")).toBe(12);
     expect(sumOf(series, "weir_policy_revision")).toBe(7);
   });
+});
+
+describe("WEIR_MAX_CONNECTIONS", () => {
+  for (const name of ["serve", "proxy"]) {
+    it(`is a number of connections, for weir ${name}`, async () => {
+      const env = {
+        WEIR_MAX_CONNECTIONS: "0",
+        WEIR_CONTROL: "h:1",
+        WEIR_LINK_TOKEN: "x".repeat(32),
+      };
+      const { code, err } = await runCommand([name], env);
+      expect([code, err]).toEqual([2, expect.stringContaining("--max-connections")]);
+    });
+  }
 });
 
 describe("WEIR_METRICS_OPEN", () => {

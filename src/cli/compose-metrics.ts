@@ -1,4 +1,5 @@
 import type { RequestRecord } from "../../gen/weir/admin/v1/record_pb.ts";
+import type { Port } from "../ingress/port.ts";
 import type { Journal } from "../link/journal.ts";
 import type { Clock } from "../mesh/clock.ts";
 import type { QuotaCounters } from "../quota/counters.ts";
@@ -6,6 +7,7 @@ import type { Breakers } from "../routing/breaker.ts";
 import { createMetric, formatMetrics, type Metric } from "../telemetry/metrics.ts";
 import { ProcessHealth } from "../telemetry/process-health.ts";
 import { Tally } from "../telemetry/tally.ts";
+import { listConnections } from "./connection-metrics.ts";
 
 const TURN_MS = 10_000;
 const GOOD = "OK";
@@ -16,6 +18,7 @@ export interface MetricOwner {
   readonly clock: Clock;
 }
 
+type CountedPort = Pick<Port, "connections">;
 type CountedJournal = Pick<Journal, "counts">;
 
 /** What a proxy counts, and what Prometheus reads of it. */
@@ -28,12 +31,18 @@ export class ProxyMetrics {
   readonly #requests = new Tally();
   readonly #refused = new Map<string, number>();
   readonly #attempts = new Tally();
+  #port: CountedPort | undefined;
 
   constructor(owner: MetricOwner, journal: CountedJournal, counters: QuotaCounters) {
     this.#proxyId = owner.proxyId;
     this.#journal = journal;
     this.#counters = counters;
     this.#turning = owner.clock.every(TURN_MS, () => this.#health.turn());
+  }
+
+  /** The port that clients call, once it is open. */
+  watch(port: CountedPort): void {
+    this.#port = port;
   }
 
   /** A request has left its record. */
@@ -55,6 +64,7 @@ export class ProxyMetrics {
       listBreakers(breakers),
       ...listQuota(this.#counters),
       ...listJournal(this.#journal),
+      ...listConnections(this.#port),
       createMetric("gauge", "weir_policy_revision", "Revision that is served by.", revision),
       ...this.#health.metrics(),
     ];

@@ -47,6 +47,8 @@ export interface ProxyPlan {
   readonly corsOrigins: readonly string[];
   /** True to show metrics to anybody. */
   readonly metricsOpen: boolean;
+  /** Connections of clients that are open at once. */
+  readonly maxConnections: number;
   readonly clock: Clock;
   readonly env: Environment;
   readonly log: Log;
@@ -94,6 +96,7 @@ export async function startProxy(plan: ProxyPlan): Promise<RunningProxy> {
   const controls = new Map(plan.control.map((each) => [formatControl(each), each]));
   const relay = createAdminRelay({ target: () => findRelayTarget(plan, controls, link), clock });
   const port = await openDoors(plan, house, relay);
+  metrics.watch(port);
   link = createProxyLink({
     addresses: [...controls.keys()],
     token: plan.token,
@@ -146,6 +149,7 @@ function openDoors(plan: ProxyPlan, house: House, adminRelay: AdminRelay): Promi
     reusePort: plan.sharePort,
     ...(plan.tls === undefined ? {} : { tls: plan.tls }),
     clock,
+    maxConnections: plan.maxConnections,
     http1: doors.http1,
     http2: doors.http2,
     failed: (error) => log.error({ fault: inspect(error) }, "fault"),

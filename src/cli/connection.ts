@@ -3,7 +3,6 @@ import { z } from "zod";
 import { createAdminClient, type WeirAdminClient } from "../client/admin.ts";
 import { createWeirClient, type WeirClient } from "../client/index.ts";
 import { reportFailure } from "./failure.ts";
-import { endQuietlyWithReader } from "./output.ts";
 import type { OptionSpecs } from "./read-options.ts";
 import { UsageError } from "./usage-error.ts";
 
@@ -89,7 +88,6 @@ function withClient<T extends { close(): void }>(
     );
   }
   if (!/^[\x21-\x7e]+$/.test(key)) throw new UsageError("--key: a key is wk_…, without blanks");
-  endQuietlyWithReader();
   return reportFailure(command, address, async () => {
     const tls = ca === undefined ? {} : { ca: readFileSync(ca, "utf8") };
     const client = open({ address, key, tls });

@@ -5,12 +5,15 @@ import { createFirstRunMessage } from "../control/first-run-message.ts";
 import { systemClock } from "../mesh/clock.ts";
 import { findLocalEngines } from "../providers/find-local-engines.ts";
 import { createLog } from "../telemetry/log.ts";
-import { addressSchema, formatAddress, isLoopback, reachableAddress } from "./address.ts";
+import { formatAddress, isLoopback, reachableAddress } from "./address.ts";
+import { addressSchema } from "./address-schema.ts";
 import { certificateOptions, readCertificate } from "./certificate.ts";
 import type { Command } from "./command.ts";
 import { startControl } from "./compose-control.ts";
 import { databaseUrlOption, databaseUrlSchema } from "./database-url.ts";
 import { keepSecret } from "./kept-secret.ts";
+import { metricsOpenOption } from "./metrics-open.ts";
+import { metricsOpenSchema } from "./metrics-open-schema.ts";
 import { type OptionSpecs, readOptions } from "./read-options.ts";
 import { retainDaysOption, retainDaysSchema } from "./retain-days.ts";
 import { begin } from "./start-fault.ts";
@@ -35,6 +38,7 @@ const options: OptionSpecs = {
     help: "credential that proxies must show; required beyond this machine",
     env: "WEIR_LINK_TOKEN",
   },
+  "metrics-open": metricsOpenOption,
   ...certificateOptions,
   front: { value: "HOST:PORT", help: "where clients call, for the message of the first start" },
   "front-tls": { value: undefined, help: "clients call by TLS" },
@@ -46,6 +50,7 @@ const schema = z.object({
   "database-url": databaseUrlSchema.optional(),
   "retain-days": retainDaysSchema.optional(),
   "link-token": z.string().min(32, "write at least 32 characters").optional(),
+  "metrics-open": metricsOpenSchema,
   "tls-cert": z.string().optional(),
   "tls-key": z.string().optional(),
   front: addressSchema.optional(),
@@ -78,6 +83,7 @@ export const command: Command = {
         databaseUrl: given["database-url"],
         retainDays: given["retain-days"],
         token: given["link-token"] ?? keepSecret(join(dataDir, "link.token")),
+        metricsOpen: given["metrics-open"],
         findEngines: () => findLocalEngines({ clock: systemClock, ownPorts: [front.port] }),
         clock: systemClock,
         env,
@@ -100,6 +106,7 @@ export const command: Command = {
     return await onTermination({
       drain: () => control.stop(),
       abandon: () => control.port.close(),
+      outlastsSiblings: true,
     });
   },
 };

@@ -6,8 +6,9 @@ import type { Command } from "./command.ts";
 import { adminOptions, connectionShape, outputOption, outputShape } from "./connection.ts";
 import { checkByAdmin } from "./doctor/admin.ts";
 import { broken, doubtful, type Finding } from "./doctor/finding.ts";
-import { checkDataDirectory, checkNode } from "./doctor/machine.ts";
+import { checkDataDirectory, checkDescriptors, checkNode } from "./doctor/machine.ts";
 import { checkPort } from "./doctor/port.ts";
+import { readDescriptorLimit } from "./max-connections.ts";
 import { print, printJson, toCell } from "./output.ts";
 import { type OptionSpecs, readOptions } from "./read-options.ts";
 
@@ -45,6 +46,7 @@ export const command: Command = {
     };
     const local = isLocal(given.address);
     tell(checkNode(process.versions.node));
+    if (local) tell(...checkDescriptors(readDescriptorLimit()));
     tell(...checkDataDirectory(given["data-dir"], env, local));
     const ca = given.ca === undefined ? undefined : readFileSync(given.ca, "utf8");
     const port = await checkPort({ address: given.address, ca }, systemClock);

@@ -1,4 +1,3 @@
-import { z } from "zod";
 import type { OptionSpec } from "./read-options.ts";
 
 /** The option of commands that run proxies. */
@@ -7,9 +6,3 @@ export const metricsOpenOption: OptionSpec = {
   help: "show /metrics to anybody, not only to administrative keys",
   env: "WEIR_METRICS_OPEN",
 };
-
-const words = z.enum(["true", "false"]).transform((word) => word === "true");
-
-export const metricsOpenSchema = z
-  .union([z.boolean(), words], "write true or false")
-  .default(false);

@@ -29,13 +29,18 @@ export function toCell(text: string): string {
   return toPrintable(text).replace(/\s+/g, " ").trim();
 }
 
-/** When whoever reads has gone, such as `head`, there is nothing left to do. */
-export function endQuietlyWithReader(): void {
-  if (!process.stdout.listeners("error").includes(endWithReader)) {
-    process.stdout.on("error", endWithReader);
-  }
+/**
+ * What to do when whoever reads standard output has gone, such as `head`: a command has nothing
+ * left to do, a server has.
+ */
+export function outliveReader(isServer: boolean): void {
+  const { stdout } = process;
+  for (const listener of [endWithReader, ignore]) stdout.removeListener("error", listener);
+  stdout.on("error", isServer ? ignore : endWithReader);
 }
 
 function endWithReader(error: NodeJS.ErrnoException): void {
   process.exit(error.code === "EPIPE" ? 0 : 1);
 }
+
+function ignore(): void {}

@@ -35,21 +35,7 @@ export function readOptions<S extends z.ZodType>(
   schema: S,
   env: Readonly<Record<string, string | undefined>>,
 ): ReadLine<z.output<S>> {
-  const config: ParseArgsOptionsConfig = {};
-  for (const [name, spec] of Object.entries(specs)) {
-    config[name] = {
-      type: spec.value === undefined ? "boolean" : "string",
-      ...(spec.short === undefined ? {} : { short: spec.short }),
-      ...(spec.multiple === undefined ? {} : { multiple: spec.multiple }),
-    };
-  }
-  const { values, positionals } = parseLine(args, config);
-  const given: Record<string, unknown> = {};
-  for (const [name, spec] of Object.entries(specs)) {
-    const fromEnv = listVariables(spec).map((variable) => env[variable]);
-    const value = values[name] ?? fromEnv.find((each) => each !== undefined && each !== "");
-    if (value !== undefined) given[name] = value;
-  }
+  const { options: given, positionals } = gatherOptions(args, specs, env);
   const result = schema.safeParse(given);
   if (result.success) return { options: result.data, positionals };
   const issue = result.error.issues[0];
@@ -59,6 +45,30 @@ export function readOptions<S extends z.ZodType>(
       ? `--${name} is required`
       : `--${name}: ${issue?.message ?? "is wrong"}`,
   );
+}
+
+/** What flags and environment (flags win) say, unchecked. Throws UsageError for unknown flags. */
+export function gatherOptions(
+  args: readonly string[],
+  specs: OptionSpecs,
+  env: Readonly<Record<string, string | undefined>>,
+): ReadLine<Readonly<Record<string, unknown>>> {
+  const config: ParseArgsOptionsConfig = {};
+  for (const [name, spec] of Object.entries(specs)) {
+    config[name] = {
+      type: spec.value === undefined ? "boolean" : "string",
+      ...(spec.short === undefined ? {} : { short: spec.short }),
+      ...(spec.multiple === undefined ? {} : { multiple: spec.multiple }),
+    };
+  }
+  const { values, positionals } = parseLine(args, config);
+  const options: Record<string, unknown> = {};
+  for (const [name, spec] of Object.entries(specs)) {
+    const fromEnv = listVariables(spec).map((variable) => env[variable]);
+    const value = values[name] ?? fromEnv.find((each) => each !== undefined && each !== "");
+    if (value !== undefined) options[name] = value;
+  }
+  return { options, positionals };
 }
 
 function listVariables({ env = [] }: OptionSpec): readonly string[] {

@@ -5,12 +5,16 @@ import { z } from "zod";
 import { type DirectoryLock, lockDirectory } from "../link/directory-lock.ts";
 import { holdingClock } from "../mesh/clock.ts";
 import { createLog, type Log } from "../telemetry/log.ts";
-import { type Address, addressSchema, formatAddress } from "./address.ts";
+import { type Address, formatAddress } from "./address.ts";
+import { addressSchema } from "./address-schema.ts";
 import { certificateOptions, readCertificate } from "./certificate.ts";
+import { withMemorySettings } from "./child-memory.js";
 import type { Command, Environment } from "./command.ts";
 import { databaseUrlOption, databaseUrlSchema } from "./database-url.ts";
 import { keepSecret } from "./kept-secret.ts";
-import { metricsOpenOption, metricsOpenSchema } from "./metrics-open.ts";
+import { CONNECTIONS_CAP, maxConnectionsOption } from "./max-connections.ts";
+import { metricsOpenOption } from "./metrics-open.ts";
+import { metricsOpenSchema } from "./metrics-open-schema.ts";
 import { type OptionSpecs, readOptions } from "./read-options.ts";
 import { retainDaysOption, retainDaysSchema } from "./retain-days.ts";
 import { begin } from "./start-fault.ts";
@@ -47,6 +51,7 @@ const options: OptionSpecs = {
     env: "WEIR_LINK_TOKEN",
   },
   "metrics-open": metricsOpenOption,
+  "max-connections": maxConnectionsOption,
   ...certificateOptions,
 };
 
@@ -59,6 +64,7 @@ const schema = z.object({
   "control-listen": addressSchema.optional(),
   "link-token": z.string().min(32, "write at least 32 characters").optional(),
   "metrics-open": metricsOpenSchema,
+  "max-connections": z.coerce.number().int().min(1).max(CONNECTIONS_CAP).optional(),
   "tls-cert": z.string().optional(),
   "tls-key": z.string().optional(),
 });
@@ -95,12 +101,6 @@ export const command: Command = {
 };
 
 /**
- * Half of what V8 takes for its young generation by itself: 35 MB less under load, for no more time
- * in its collector. What the operator says comes later on the line, and goes over it.
- */
-const NODE_OPTIONS = "--max-semi-space-size=16";
-
-/**
  * Children get their certificates by flags; the link between them stays in clear, on this machine.
  * The way to the database is for the control process alone. What one child has compiled the next
  * need not: without that each of them keeps some 25 MB that the compiler took. The cache is keyed
@@ -109,9 +109,8 @@ const NODE_OPTIONS = "--max-semi-space-size=16";
  */
 function createChildEnvironment(env: Environment, token: string, dataDir: string): Environment {
   return {
-    ...env,
+    ...withMemorySettings(env),
     NODE_COMPILE_CACHE: env.NODE_COMPILE_CACHE ?? join(resolve(dataDir), "compile-cache"),
-    NODE_OPTIONS: `${NODE_OPTIONS} ${env.NODE_OPTIONS ?? ""}`.trim(),
     WEIR_LINK_TOKEN: token,
     WEIR_TLS_CERT: undefined,
     WEIR_TLS_KEY: undefined,
@@ -168,6 +167,7 @@ function startControl({ given, listen, control, env, log }: ServePlan, hooks: Ho
     ...["--data-dir", resolve(given["data-dir"])],
     ...["--front", formatAddress(listen)],
     ...(given["tls-cert"] === undefined ? [] : ["--front-tls"]),
+    ...(given["metrics-open"] ? ["--metrics-open"] : []),
   ];
   return new Supervised(
     {
@@ -199,6 +199,9 @@ function startProxy(
     ...["--proxy-id", `local-${index}`],
     ...(index === 0 ? ["--adopt-beyond", String(given.workers)] : []),
     ...(given["metrics-open"] ? ["--metrics-open"] : []),
+    ...(given["max-connections"] === undefined
+      ? []
+      : ["--max-connections", String(given["max-connections"])]),
     ...(given["tls-cert"] === undefined ? [] : ["--tls-cert", given["tls-cert"]]),
     ...(given["tls-key"] === undefined ? [] : ["--tls-key", given["tls-key"]]),
   ];

@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import type { Clock, Timer } from "../mesh/clock.ts";
 import type { Log } from "../telemetry/log.ts";
+import { CHILD_VARIABLE, DRAIN_MESSAGE } from "./termination.ts";
 
 /** A process that must run. */
 export interface ChildSpec {
@@ -52,8 +53,11 @@ export class Supervised {
   stop(): Promise<void> {
     this.#stopping = true;
     this.#restart?.cancel();
-    if (this.#child === undefined) return Promise.resolve();
-    this.#child.kill("SIGTERM");
+    const child = this.#child;
+    if (child === undefined) return Promise.resolve();
+    if (child.connected) child.send(DRAIN_MESSAGE, ignore);
+    // One that is still starting does not listen yet, and has nothing to finish.
+    child.kill("SIGTERM");
     return new Promise((resolve) => {
       this.#onGone = resolve;
     });
@@ -72,7 +76,7 @@ export class Supervised {
     const startedMs = this.#clock.now();
     this.#starts++;
     const child = fork(script, args, {
-      env: { ...this.#spec.env },
+      env: { ...this.#spec.env, [CHILD_VARIABLE]: "1" },
       stdio: ["ignore", "inherit", "inherit", "ipc"],
     });
     this.#child = child;
@@ -102,3 +106,6 @@ export class Supervised {
     this.#restartMs = Math.min(this.#restartMs * 2, RESTART_MAX_MS);
   }
 }
+
+/** A child that is gone needs to be told nothing. */
+function ignore(): void {}

@@ -1,9 +1,13 @@
 import { readFileSync } from "node:fs";
-import { z } from "zod";
 
-const manifest = new URL("../../package.json", import.meta.url);
+const manifest: unknown = JSON.parse(
+  readFileSync(new URL("../../package.json", import.meta.url), "utf8"),
+);
 
 /** This release, as package.json says. */
-export const version = z
-  .object({ version: z.string() })
-  .parse(JSON.parse(readFileSync(manifest, "utf8"))).version;
+export const version = readVersion(manifest);
+
+function readVersion(value: unknown): string {
+  if (typeof value !== "object" || value === null || !("version" in value)) return "unknown";
+  return String(value.version);
+}

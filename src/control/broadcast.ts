@@ -3,6 +3,8 @@ import { MeshError } from "../mesh/errors.ts";
 
 /** Hands records on to those who listen now; keeps nothing for those who come later. */
 export interface Broadcast {
+  /** Whether anybody listens. */
+  readonly heard: boolean;
   publish(records: readonly RequestRecord[]): void;
   /** Throws UNAVAILABLE when too many listen already. */
   listen(accepts: (record: RequestRecord) => boolean): Listener;
@@ -34,6 +36,9 @@ export function createBroadcast(): Broadcast {
   const listeners = new Set<QueueListener>();
   const recent = new Set<string>();
   return {
+    get heard() {
+      return listeners.size > 0;
+    },
     publish: (records) => {
       if (listeners.size === 0) return;
       for (const record of records) {

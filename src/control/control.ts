@@ -2,15 +2,18 @@ import type { ConnectRouter } from "@connectrpc/connect";
 import { AdminService } from "../../gen/weir/admin/v1/admin_service_pb.ts";
 import { UsageService } from "../../gen/weir/admin/v1/usage_service_pb.ts";
 import type { Clock } from "../mesh/clock.ts";
+import { MeshError } from "../mesh/errors.ts";
 import type { Hub, ProxyRegistry } from "../mesh/hub.ts";
 import type { Store } from "../store/store.ts";
 import { createAdminService } from "./admin-service.ts";
 import type { WebhookSecret } from "./alert-message.ts";
 import { type BootstrapOrder, type BootstrapReport, bootstrap } from "./bootstrap.ts";
 import { createBroadcast } from "./broadcast.ts";
+import { type Caller, identifyCaller } from "./caller.ts";
 import { createGuard } from "./guard.ts";
+import { readsEverything } from "./permissions.ts";
 import { createPublisher } from "./publisher.ts";
-import { createQuotaAlerts } from "./quota-alerts.ts";
+import { type AlertCounters, createQuotaAlerts } from "./quota-alerts.ts";
 import { createQuotaLedger, type QuotaCounters } from "./quota-ledger.ts";
 import type { Sealer } from "./sealer.ts";
 import { createUsageService } from "./usage-service.ts";
@@ -26,6 +29,14 @@ export interface Control {
   bootstrap(order: BootstrapOrder): Promise<BootstrapReport>;
   /** What has happened to quotas since the process began. */
   readonly quotaCounters: QuotaCounters;
+  readonly alertCounters: AlertCounters;
+  /** The newest revision that this process knows of. */
+  readonly revision: number;
+  /**
+   * Throws CREDENTIAL_* and PERMISSION_DENIED unless headers carry the key of somebody who reads
+   * everything.
+   */
+  admitReader(headers: Headers): void;
   /** Ends streams and timers. The store stays open: it is the caller's. */
   close(): void;
 }
@@ -77,7 +88,7 @@ export async function createControl(options: ControlOptions): Promise<Control> {
     shared: store.onCommit !== undefined,
   });
   publisher.hub.onCommit(() => ledger.policiesChanged());
-  const guard = createGuard({ keeper, clock, onFault });
+  const guard = createGuard({ keeper, clock, onFault, onCommit: publisher.hub.onCommit });
   return {
     hub: {
       ...publisher.hub,
@@ -98,6 +109,15 @@ export async function createControl(options: ControlOptions): Promise<Control> {
     get quotaCounters() {
       return ledger.counters;
     },
+    get alertCounters() {
+      return alerts.counters;
+    },
+    get revision() {
+      return keeper.current.revision;
+    },
+    admitReader: (headers) => {
+      assertReader(identifyCaller(keeper.current, headers, clock.wallMs()));
+    },
     close: () => {
       ledger.close();
       alerts.close();
@@ -105,4 +125,12 @@ export async function createControl(options: ControlOptions): Promise<Control> {
       broadcast.close();
     },
   };
+}
+
+function assertReader(caller: Caller): void {
+  if (readsEverything(caller)) return;
+  throw new MeshError(
+    "PERMISSION_DENIED",
+    "This is for administrative keys with the role auditor or platform admin.",
+  );
 }

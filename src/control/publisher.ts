@@ -1,5 +1,4 @@
 import type { Resource } from "../../gen/weir/admin/v1/admin_service_pb.ts";
-import type { RequestRecord } from "../../gen/weir/admin/v1/record_pb.ts";
 import type { Clock } from "../mesh/clock.ts";
 import type { Hub } from "../mesh/hub.ts";
 import type { SnapshotChange } from "../mesh/snapshot.ts";
@@ -8,6 +7,7 @@ import type { Broadcast } from "./broadcast.ts";
 import type { FaultListener } from "./connect-errors.ts";
 import { openCredential } from "./credential.ts";
 import { keyKind, modelKind, policyKind, providerKind, teamKind, userKind } from "./kinds.ts";
+import { createRecordIntake } from "./record-intake.ts";
 import type { Sealer } from "./sealer.ts";
 import type { World, WorldKeeper } from "./world.ts";
 
@@ -74,6 +74,7 @@ export function createPublisher(context: PublisherContext): Publisher {
   };
   const poll = clock.every(POLL_MS, look);
   const stopListening = store.onCommit?.(look);
+  const intake = createRecordIntake({ store, clock, broadcast });
 
   const hub: Hub = {
     installationId,
@@ -91,10 +92,7 @@ export function createPublisher(context: PublisherContext): Publisher {
         listeners.delete(listener);
       };
     },
-    appendRecords: async (records: readonly RequestRecord[]) => {
-      await store.appendRecords(records);
-      broadcast.publish(records);
-    },
+    appendRecords: (batch) => intake.append(batch),
   };
   return {
     hub,
@@ -103,6 +101,7 @@ export function createPublisher(context: PublisherContext): Publisher {
       poll.cancel();
       stopListening?.();
       again = false;
+      intake.close();
       listeners.clear();
     },
   };

@@ -124,6 +124,7 @@ describe("alerts of budgets", () => {
     await eventually(async () => {
       expect(await store.listAlerts(page)).toMatchObject([{ delivered: 1, pending: 0 }]);
     });
+    expect(alerts.counters).toEqual({ delivered: 1, failed: 2, abandoned: 0 });
   });
 
   it("to an address of Slack's are one line of text", async () => {

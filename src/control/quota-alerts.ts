@@ -46,7 +46,17 @@ export interface BudgetReading {
 export interface QuotaAlerts {
   /** Takes readings at once; what they raise is written and sent on its own. */
   note(readings: readonly BudgetReading[]): void;
+  readonly counters: AlertCounters;
   close(): void;
+}
+
+/** What has happened to deliveries since the process began. */
+export interface AlertCounters {
+  readonly delivered: number;
+  /** Tries that did not arrive. */
+  readonly failed: number;
+  /** Deliveries that are not tried again. */
+  readonly abandoned: number;
 }
 
 export interface QuotaAlertsOptions {
@@ -70,11 +80,18 @@ class Alerts implements QuotaAlerts {
   #round = 0;
   #pending = true;
   #fault = "";
+  #delivered = 0;
+  #failed = 0;
+  #abandoned = 0;
 
   constructor(options: QuotaAlertsOptions) {
     this.#options = options;
     const timer = options.clock.every(ROUND_MS, () => this.#wake());
     this.#stop = () => timer.cancel();
+  }
+
+  get counters(): AlertCounters {
+    return { delivered: this.#delivered, failed: this.#failed, abandoned: this.#abandoned };
   }
 
   note(readings: readonly BudgetReading[]): void {
@@ -155,6 +172,9 @@ class Alerts implements QuotaAlerts {
     const delivered = failure === "";
     const pauseMs = Math.min(RETRY_MS_MAX, RETRY_MS * 2 ** (delivery.attempts - 1));
     const again = !delivered && delivery.attempts < ATTEMPTS_MAX;
+    if (delivered) this.#delivered += 1;
+    else this.#failed += 1;
+    if (!delivered && !again) this.#abandoned += 1;
     await store.finishDelivery({
       delivery,
       deliveredMs: delivered ? clock.wallMs() : null,

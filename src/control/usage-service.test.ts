@@ -9,6 +9,7 @@ import {
   UsageDimension,
   UsageService,
 } from "../../gen/weir/admin/v1/usage_service_pb.ts";
+import { EncodedBatch } from "../mesh/encoded-batch.ts";
 import { createBroadcast } from "./broadcast.ts";
 import { adminSecret, firstSecret, openTrial, reasonOf, type Trial } from "./trial.fixture.ts";
 
@@ -28,7 +29,7 @@ beforeAll(async () => {
   usage = trial.client(UsageService, adminSecret);
   lead = trial.client(UsageService, await trial.key("teams/a", "lead", Role.TEAM_ADMIN));
   inference = trial.client(UsageService, firstSecret);
-  await trial.control.hub.appendRecords([
+  await append([
     record("r1", "teams/a"),
     record("r2", "teams/a-sub", { errorReason: "RATE_LIMITED" }),
     record("r3", "teams/first", { key: "teams/first/keys/first", labels: { feature: "x" } }),
@@ -119,14 +120,14 @@ describe("TailRequests", () => {
 
   it("begins with the past, goes on with what comes, and tells each once", async () => {
     const reading = read(usage.tailRequests({ backlog: 2 }), 4);
-    const again = trial.control.hub.appendRecords([record("r4", "teams/first")]);
+    const again = append([record("r4", "teams/first")]);
     await again;
     let done = false;
     void reading.finally(() => {
       done = true;
     });
     for (let i = 0; !done; i++) {
-      await trial.control.hub.appendRecords([record(`live-${i}`, "teams/a")]);
+      await append([record(`live-${i}`, "teams/a")]);
     }
     const ids = await reading;
     expect(new Set(ids).size).toBe(4);
@@ -141,7 +142,7 @@ describe("TailRequests", () => {
       done = true;
     });
     for (let i = 0; !done; i++) {
-      await trial.control.hub.appendRecords([
+      await append([
         record(`other-${i}`, "teams/a"),
         record(`own-${i}`, "teams/first", { key: "teams/first/keys/first" }),
       ]);
@@ -159,10 +160,37 @@ describe("TailRequests", () => {
     });
     await admin.deleteKey({ name: "teams/a/keys/short" });
     for (let i = 0; reason === undefined; i++) {
-      await trial.control.hub.appendRecords([record(`gone-${i}`, "teams/a")]);
+      await append([record(`gone-${i}`, "teams/a")]);
     }
     expect(reason).toBe("CREDENTIAL_UNKNOWN");
   });
+});
+
+describe("a tail on which nothing happens", () => {
+  const changes = [
+    ["deleted", "CREDENTIAL_UNKNOWN"],
+    ["disabled", "CREDENTIAL_DISABLED"],
+    ["demoted", "PERMISSION_DENIED"],
+  ] as const;
+  for (const [what, expected] of changes) {
+    it(`ends when its key is ${what}`, async () => {
+      const admin = trial.client(AdminService, adminSecret);
+      const id = `idle-${what}`;
+      const name = `teams/root/keys/${id}`;
+      const secret = await trial.key("teams/root", id, Role.AUDITOR);
+      const told = trial.client(UsageService, secret).tailRequests({ backlog: 1 });
+      const records = told[Symbol.asyncIterator]();
+      await records.next();
+      const ended = reasonOf(records.next());
+      if (what === "deleted") await admin.deleteKey({ name });
+      else {
+        const key = { name, adminRole: Role.VIEWER, disabled: what === "disabled" };
+        const updateMask = { paths: [what === "disabled" ? "disabled" : "admin_role"] };
+        await admin.updateKey({ key, updateMask });
+      }
+      expect(await ended).toBe(expected);
+    });
+  }
 });
 
 describe("createBroadcast()", () => {
@@ -188,6 +216,10 @@ describe("createBroadcast()", () => {
     expect(() => broadcast.listen(() => true)).not.toThrow();
   });
 });
+
+function append(records: readonly RequestRecord[]): Promise<void> {
+  return trial.control.hub.appendRecords(EncodedBatch.of(records));
+}
 
 function record(requestId: string, team: string, init: Partial<RequestRecord> = {}): RequestRecord {
   return create(RequestRecordSchema, {

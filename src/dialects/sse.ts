@@ -68,9 +68,13 @@ export class SseFramer {
     if (this.#pieceBytes <= this.#unfinishedBytesMax) return;
     this.#pieces = [];
     this.#pieceBytes = 0;
-    throw new MeshError("UPSTREAM_GARBLED", "The upstream sent a stream event without an end.", {
-      internal: `an SSE frame is longer than ${this.#unfinishedBytesMax} bytes`,
-    });
+    throw new MeshError(
+      "UPSTREAM_GARBLED",
+      "The upstream sent a stream event without an end. Try again.",
+      {
+        internal: `an SSE frame is longer than ${this.#unfinishedBytesMax} bytes`,
+      },
+    );
   }
 
   /**

@@ -11,6 +11,8 @@ export interface Http1Side {
   /** From now on each connection closes with its answer. */
   drain(): void;
   close(): void;
+  /** Closes connections that are between two requests. */
+  closeIdle(): void;
   openRequests(): number;
 }
 
@@ -61,6 +63,10 @@ export function createHttp1Side({ serve, failed, timeouts, clock }: Http1Options
     },
     close: () => {
       for (const connection of connections) connection.destroy();
+    },
+    // Each that is idle closes when it is told to drain; the others only would with their answer.
+    closeIdle: () => {
+      for (const connection of connections) connection.drain();
     },
     openRequests: () => home.open,
   };

@@ -25,6 +25,12 @@ export interface PortOptions {
   failed?(error: unknown): void;
   readonly clock: Clock;
   readonly timeouts?: Partial<PortTimeouts>;
+  /**
+   * Connections that are open at once. Who takes the last place has idle ones closed, for the next
+   * to find room; who comes when all are busy is closed at once. Undefined means as many as the
+   * system's descriptors allow.
+   */
+  readonly maxConnections?: number;
 }
 
 /** A certificate and its key, in PEM. */
@@ -61,7 +67,22 @@ export interface Port {
   close(): void;
   /** Requests and streams that are being served now. */
   openStreams(): number;
+  connections(): ConnectionCounts;
 }
+
+/** What a port has done with connections. */
+export interface ConnectionCounts {
+  readonly open: number;
+  /** Closed as they came, because all places were taken. */
+  readonly refused: number;
+  /** Times that all idle ones were closed, to make room. */
+  readonly sheds: number;
+}
+
+/** Who has said nothing for so long is idle; one that has just come may be about to speak. */
+const SILENT_MS = 1_000;
+/** To look for idle ones is work that a flood of connections must not multiply. */
+const SHED_PAUSE_MS = 1_000;
 
 const defaultTimeouts: PortTimeouts = {
   firstByteMs: 10_000,
@@ -85,6 +106,12 @@ export async function openPort(options: PortOptions): Promise<Port> {
 /** The first bytes of the HTTP/2 preface; no HTTP/1.1 method begins like this. */
 const PREFACE = Buffer.from("PRI");
 
+/** A connection that has not said what it speaks. */
+interface Undecided {
+  readonly socket: Socket;
+  readonly sinceMs: number;
+}
+
 class PortListener implements Port {
   readonly host: string;
   readonly #options: PortOptions;
@@ -92,14 +119,14 @@ class PortListener implements Port {
   readonly #server: Server;
   readonly #http1: Http1Side;
   readonly #http2: Http2Side;
-  /**
-   * Every open connection, so that none outlives the port. As many as the system's descriptors
-   * allow.
-   */
+  /** Every open connection, so that none outlives the port; `maxConnections` of them. */
   readonly #sockets = new Roster<Socket>();
   /** Those that have not said what they speak. */
-  readonly #undecided = new Roster<Socket>();
+  readonly #undecided = new Roster<Undecided>();
   #port: number;
+  #refused = 0;
+  #sheds = 0;
+  #shedMs = Number.NEGATIVE_INFINITY;
   #draining = false;
   #whenEmpty: (() => void) | undefined;
 
@@ -121,6 +148,12 @@ class PortListener implements Port {
       clock: options.clock,
     });
     this.#server = this.#createServer();
+    if (options.maxConnections === undefined) return;
+    this.#server.maxConnections = options.maxConnections;
+    this.#server.on("drop", () => {
+      this.#refused += 1;
+      this.#shedIdle();
+    });
   }
 
   get port(): number {
@@ -129,6 +162,10 @@ class PortListener implements Port {
 
   openStreams(): number {
     return this.#http1.openRequests() + this.#http2.openStreams();
+  }
+
+  connections(): ConnectionCounts {
+    return { open: this.#sockets.size, refused: this.#refused, sheds: this.#sheds };
   }
 
   listen(): Promise<void> {
@@ -150,7 +187,7 @@ class PortListener implements Port {
     if (this.#draining) return;
     this.#draining = true;
     this.#server.close();
-    for (const socket of this.#undecided) socket.destroy();
+    for (const { socket } of this.#undecided) socket.destroy();
     this.#http1.drain();
     this.#http2.drain();
     if (this.#sockets.size > 0) {
@@ -212,11 +249,24 @@ class PortListener implements Port {
       if (sockets.size === 0) this.#whenEmpty?.();
     });
     if (this.#draining) socket.destroy();
+    else if (sockets.size === this.#options.maxConnections) this.#shedIdle();
+  }
+
+  /** Those that nobody uses now make room: silent ones, and HTTP/1.1 between two requests. */
+  #shedIdle(): void {
+    const nowMs = this.#options.clock.now();
+    if (nowMs - this.#shedMs < SHED_PAUSE_MS) return;
+    this.#shedMs = nowMs;
+    this.#sheds += 1;
+    for (const { socket, sinceMs } of this.#undecided) {
+      if (nowMs - sinceMs >= SILENT_MS) socket.destroy();
+    }
+    this.#http1.closeIdle();
   }
 
   #sniff(socket: Socket): void {
     const undecided = this.#undecided;
-    const place = undecided.add(socket);
+    const place = undecided.add({ socket, sinceMs: this.#options.clock.now() });
     const timer = this.#options.clock.after(this.#timeouts.firstByteMs, () => socket.destroy());
     const decided = () => {
       timer.cancel();

@@ -1,21 +1,18 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { Code, ConnectError, type ConnectRouter, type HandlerContext } from "@connectrpc/connect";
-import {
-  type ConnectRequest,
-  type ConnectResponse,
-  LinkService,
-} from "../../gen/weir/link/v1/link_service_pb.ts";
+import type { ConnectResponse } from "../../gen/weir/link/v1/link_service_pb.ts";
 import type { Clock } from "../mesh/clock.ts";
-import type { Hub, ProxyRegistry } from "../mesh/hub.ts";
+import type { Hub } from "../mesh/hub.ts";
+import { type BatchRequest, connectMethod } from "./batch-request.ts";
 import type { LinkLog } from "./log.ts";
-import { createSessions, type Sessions } from "./proxy-registry.ts";
+import { createSessions, type LinkRegistry, type Sessions } from "./proxy-registry.ts";
 import { ProxySession } from "./proxy-session.ts";
 
 /** The control's end of the link. */
 export interface LinkServer {
   /** Adds the link's service to the doors of the control plane. */
   routes(router: ConnectRouter): void;
-  readonly registry: ProxyRegistry;
+  readonly registry: LinkRegistry;
   /** Says goodbye to all proxies. New ones are refused. */
   close(): void;
 }
@@ -46,12 +43,10 @@ export function createLinkService(options: LinkServerOptions): LinkServer {
   });
   return {
     routes: (router) => {
-      router.service(LinkService, {
-        connect: (requests, context) => {
-          assertToken(context, options.token);
-          if (closed) throw new ConnectError("this control plane shuts down", Code.Unavailable);
-          return serve({ requests, context, options, sessions });
-        },
+      router.rpc(connectMethod, (requests, context) => {
+        assertToken(context, options.token);
+        if (closed) throw new ConnectError("this control plane shuts down", Code.Unavailable);
+        return serve({ requests, context, options, sessions });
       });
     },
     registry: sessions.registry,
@@ -65,7 +60,7 @@ export function createLinkService(options: LinkServerOptions): LinkServer {
 }
 
 interface Connection {
-  readonly requests: AsyncIterable<ConnectRequest>;
+  readonly requests: AsyncIterable<BatchRequest>;
   readonly context: HandlerContext;
   readonly options: LinkServerOptions;
   readonly sessions: Sessions;
@@ -102,7 +97,7 @@ async function* serve(connection: Connection): AsyncGenerator<ConnectResponse> {
 
 /** Never rejects: whatever ends the messages ends the session. */
 async function receiveAll(
-  messages: AsyncIterator<ConnectRequest>,
+  messages: AsyncIterator<BatchRequest>,
   session: ProxySession,
 ): Promise<void> {
   try {
@@ -118,7 +113,7 @@ async function receiveAll(
 }
 
 /** A connection that says nothing is not kept. */
-async function readHello(messages: AsyncIterator<ConnectRequest>, clock: Clock) {
+async function readHello(messages: AsyncIterator<BatchRequest>, clock: Clock) {
   const { promise: late, reject } = Promise.withResolvers<never>();
   const timer = clock.after(HELLO_MS, () =>
     reject(new ConnectError("no hello came", Code.DeadlineExceeded)),

@@ -7,6 +7,7 @@ import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { type Resource, ResourceSchema } from "../../gen/weir/admin/v1/admin_service_pb.ts";
 import type { RequestRecord } from "../../gen/weir/admin/v1/record_pb.ts";
 import { systemClock } from "../mesh/clock.ts";
+import type { EncodedBatch } from "../mesh/encoded-batch.ts";
 import type { Hub } from "../mesh/hub.ts";
 import type { SnapshotChange } from "../mesh/snapshot.ts";
 import { createSnapshotHolder, type SnapshotHolder } from "../mesh/snapshot-holder.ts";
@@ -186,9 +187,9 @@ export class MemoryHub implements Hub {
     };
   }
 
-  async appendRecords(records: readonly RequestRecord[]): Promise<void> {
+  async appendRecords(batch: EncodedBatch): Promise<void> {
     await this.onAppend();
-    this.records.push(...records);
+    this.records.push(...batch.decode());
   }
 }
 

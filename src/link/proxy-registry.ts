@@ -2,9 +2,15 @@ import type { Clock } from "../mesh/clock.ts";
 import type { Confirmations, ProxyRegistry } from "../mesh/hub.ts";
 import type { ProxySession } from "./proxy-session.ts";
 
+/** The registry of what is joined to this process. */
+export interface LinkRegistry extends ProxyRegistry {
+  /** Calls `listener` when a proxy comes, goes, confirms or refuses. Returns how to stop. */
+  onChange(listener: () => void): () => void;
+}
+
 /** The sessions of all proxies that are connected, one for each proxy. */
 export interface Sessions {
-  readonly registry: ProxyRegistry;
+  readonly registry: LinkRegistry;
   all(): Iterable<ProxySession>;
   /**
    * Admits a session in place of an older one of the same proxy, which is dismissed. False when a
@@ -20,8 +26,10 @@ export function createSessions(clock: Clock): Sessions {
   const byProxy = new Map<string, ProxySession>();
   // Each waits for one administrative write, and those have a time limit.
   const waiting = new Set<() => void>();
+  const listeners = new Set<() => void>();
   const settled = () => {
     for (const check of [...waiting]) check();
+    for (const listener of listeners) listener();
   };
   return {
     registry: {
@@ -42,6 +50,12 @@ export function createSessions(clock: Clock): Sessions {
         check();
         return promise;
       },
+      onChange: (listener) => {
+        listeners.add(listener);
+        return () => {
+          listeners.delete(listener);
+        };
+      },
     },
     all: () => byProxy.values(),
     admit: (session) => {
@@ -51,10 +65,13 @@ export function createSessions(clock: Clock): Sessions {
       byProxy.set(proxyId, session);
       other?.dismiss("a later connection of the same proxy has come");
       other?.end();
+      settled();
       return true;
     },
     remove: (session) => {
-      if (byProxy.get(session.hello.proxyId) === session) byProxy.delete(session.hello.proxyId);
+      if (byProxy.get(session.hello.proxyId) !== session) return;
+      byProxy.delete(session.hello.proxyId);
+      settled();
     },
     settled,
   };

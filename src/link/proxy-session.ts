@@ -1,6 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type {
-  ConnectRequest,
   ConnectResponse,
   Hello,
   QuotaReply,
@@ -8,8 +7,10 @@ import type {
   SnapshotRefused,
 } from "../../gen/weir/link/v1/link_service_pb.ts";
 import { type Clock, pause } from "../mesh/clock.ts";
+import { EncodedBatch } from "../mesh/encoded-batch.ts";
 import type { Hub, ProxyState } from "../mesh/hub.ts";
 import type { SnapshotChange } from "../mesh/snapshot.ts";
+import type { BatchRequest } from "./batch-request.ts";
 import type { LinkLog } from "./log.ts";
 import { splitChange } from "./snapshot-parts.ts";
 import { createWake } from "./wake.ts";
@@ -151,7 +152,7 @@ export class ProxySession {
   }
 
   /** Takes a message from the proxy. Resolves when the next one may be read. */
-  async receive({ message }: ConnectRequest): Promise<void> {
+  async receive({ message }: BatchRequest): Promise<void> {
     switch (message.case) {
       case "snapshotAccepted":
         this.#revision = Number(message.value.revision);
@@ -162,7 +163,7 @@ export class ProxySession {
         this.#answered();
         return;
       case "recordBatch":
-        this.#append(message.value);
+        this.#append(new EncodedBatch(message.value));
         // A proxy that sends more than the store takes is read no further.
         if (this.#appendingCount > APPENDING_MAX) await this.#appending;
         return;
@@ -252,15 +253,12 @@ export class ProxySession {
   }
 
   /** One batch after the other, so that a confirmed number vouches for all below it. */
-  #append(batch: {
-    readonly sequence: bigint;
-    readonly records: Parameters<Hub["appendRecords"]>[0];
-  }): void {
+  #append(batch: EncodedBatch): void {
     this.#appendingCount += 1;
     this.#appending = this.#appending.then(async () => {
       try {
         if (this.#failure !== undefined || this.#ended) return;
-        await this.#options.hub.appendRecords(batch.records);
+        await this.#options.hub.appendRecords(batch);
         this.#appendedSequence = batch.sequence;
       } catch (error) {
         this.#options.log.warn({ error, proxy: this.hello.proxyId }, "records cannot be kept");

@@ -5,7 +5,7 @@ import type { Clock } from "./clock.ts";
 import { asMeshError, type MeshError } from "./errors.ts";
 import type { Grant, Principal } from "./grant.ts";
 import { createRecord } from "./record.ts";
-import type { ChatHandler, CountHandler, EmbedHandler, Rooms } from "./rooms.ts";
+import type { ChatHandler, CountHandler, EmbedHandler, KeyWatch, Rooms } from "./rooms.ts";
 
 /**
  * The journey of a chat: one straight function, so that the compiler checks the order of the steps.
@@ -16,12 +16,14 @@ export function createChatHandler(rooms: Rooms, clock: Clock): ChatHandler {
     const journey = beginJourney();
     try {
       journey.principal = rooms.identify(call.credential);
+      journey.watch = rooms.watchKey?.(journey.principal, call);
       journey.grant = rooms.grant(journey.principal, ask, call);
       return await rooms.attemptChat(journey.grant, ask, call, sink);
     } catch (thrown) {
       journey.error = asMeshError(thrown);
       throw journey.error;
     } finally {
+      journey.watch?.end();
       const safe = leaveRecord(rooms, clock, RequestRecord_Kind.CHAT, call, ask, journey);
       if (safe !== undefined) await safe;
     }
@@ -34,12 +36,14 @@ export function createEmbedHandler(rooms: Rooms, clock: Clock): EmbedHandler {
     const journey = beginJourney();
     try {
       journey.principal = rooms.identify(call.credential);
+      journey.watch = rooms.watchKey?.(journey.principal, call);
       journey.grant = rooms.grant(journey.principal, ask, call);
       return await rooms.attemptEmbed(journey.grant, ask, call);
     } catch (thrown) {
       journey.error = asMeshError(thrown);
       throw journey.error;
     } finally {
+      journey.watch?.end();
       const safe = leaveRecord(rooms, clock, RequestRecord_Kind.EMBED, call, ask, journey);
       if (safe !== undefined) await safe;
     }
@@ -57,12 +61,13 @@ export function createCountHandler(rooms: Rooms): CountHandler {
 /** What a journey has come to; the rest stands in the call's trail. */
 interface Journey {
   principal: Principal | undefined;
+  watch: KeyWatch | undefined;
   grant: Grant | undefined;
   error: MeshError | undefined;
 }
 
 function beginJourney(): Journey {
-  return { principal: undefined, grant: undefined, error: undefined };
+  return { principal: undefined, watch: undefined, grant: undefined, error: undefined };
 }
 
 /**

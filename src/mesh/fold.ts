@@ -72,7 +72,10 @@ export class AnswerFold {
     const known = this.#choices[index];
     if (known !== undefined) return known;
     if (!(index >= 0 && index < CHOICES_MAX)) {
-      throw new MeshError("UPSTREAM_GARBLED", `The upstream sent an answer numbered ${index}.`);
+      throw new MeshError(
+        "UPSTREAM_GARBLED",
+        `The upstream sent an answer numbered ${index}. Try again.`,
+      );
     }
     while (this.#choices.length < index) this.#choices.push(new ChoiceFold(this.#choices.length));
     const choice = new ChoiceFold(index);

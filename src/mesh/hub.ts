@@ -1,5 +1,5 @@
-import type { RequestRecord } from "../../gen/weir/admin/v1/record_pb.ts";
 import type { QuotaReply, QuotaReport } from "../../gen/weir/link/v1/link_service_pb.ts";
+import type { EncodedBatch } from "./encoded-batch.ts";
 import type { SnapshotChange } from "./snapshot.ts";
 
 /**
@@ -16,7 +16,7 @@ export interface Hub {
   /** Calls `listener` after each commit, with its revision. Returns how to stop. */
   onCommit(listener: (revision: number) => void): () => void;
   /** Writes records into the ledger; resolves once they are durable. */
-  appendRecords(records: readonly RequestRecord[]): Promise<void>;
+  appendRecords(batch: EncodedBatch): Promise<void>;
   /**
    * Brings a proxy's quota report to the ledger and answers it; never rejects: where the ledger
    * cannot answer, the reply says so.

@@ -24,10 +24,21 @@ export interface TokenCount {
   readonly estimated: boolean;
 }
 
+/** An eye that is kept on the key of a call. */
+export interface KeyWatch {
+  /** The call is over. */
+  end(): void;
+}
+
 /** The rooms that a call passes through, handed to the journey by the composition root. */
 export interface Rooms {
   /** Credential → principal. Throws CREDENTIAL_*. */
   identify(credential: string | undefined): Principal;
+  /**
+   * Cancels a call with CREDENTIAL_* when the key that it was identified by stops being good while
+   * it runs. Called in the turn of `identify`.
+   */
+  watchKey?(principal: Principal, call: Call): KeyWatch;
   /**
    * Principal and ask → what may be done. Throws MODEL_NOT_ALLOWED, MODEL_NOT_FOUND,
    * PARAMETER_NOT_ALLOWED.

@@ -19,6 +19,8 @@ export interface AccessVerdict {
   readonly deniedParameters: ReadonlyMap<string, string>;
   /** Policies in audit mode that would have denied. */
   readonly auditDeniedBy: readonly string[];
+  /** Policies in audit mode that would deny parameters. */
+  readonly auditedParameters: readonly AccessPolicy[];
   /** The enforced policies that concern this request, for its targets. */
   readonly concerning: readonly AccessPolicy[];
 }
@@ -51,6 +53,7 @@ export function judgeModel(
 ): AccessVerdict {
   const concerning: AccessPolicy[] = [];
   const auditDeniedBy: string[] = [];
+  const auditedParameters: AccessPolicy[] = [];
   const deniedParameters = new Map<string, string>();
   let deniedBy: string | undefined = "";
   let objection: string | undefined;
@@ -59,6 +62,7 @@ export function judgeModel(
     const objects = objectsToModel(candidate, question.names);
     if (policy.mode === Policy_Mode.AUDIT) {
       if (objects) auditDeniedBy.push(policy.name);
+      else if (rule.denyParameters.length > 0) auditedParameters.push(candidate);
       continue;
     }
     concerning.push(candidate);
@@ -66,7 +70,13 @@ export function judgeModel(
     if (objects) objection ??= policy.name;
     else if (allowsModel(candidate, question.names)) deniedBy = undefined;
   }
-  return { deniedBy: objection ?? deniedBy, deniedParameters, auditDeniedBy, concerning };
+  return {
+    deniedBy: objection ?? deniedBy,
+    deniedParameters,
+    auditDeniedBy,
+    auditedParameters,
+    concerning,
+  };
 }
 
 /**

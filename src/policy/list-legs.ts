@@ -1,6 +1,7 @@
 import type { ChatAsk, EmbedAsk } from "../mesh/ask.ts";
 import type { Call } from "../mesh/call.ts";
 import type { Leg } from "../mesh/grant.ts";
+import { findDeniedParameter } from "./denied-parameter.ts";
 import type { NameVerdict } from "./judge-name.ts";
 
 /**
@@ -19,7 +20,8 @@ const DOWNGRADES_MAX = 8;
 /**
  * The first leg of a route, then those that the caller and the model's resource name as fallbacks,
  * then those that limits name to answer instead of a refusal. Models that policy denies or that are
- * not there are left out and noted in the call's trail.
+ * not there, and those at which it denies a parameter of the request, are left out and noted in the
+ * call's trail.
  */
 export function listLegs(
   first: Leg,
@@ -30,13 +32,14 @@ export function listLegs(
   const legs = [first];
   const find = (given: string): Leg | undefined => {
     const name = given.slice(0, NAME_CHARACTERS_MAX + 1);
-    const { access, leg } = judge(name);
-    if (access.deniedBy === undefined && leg !== undefined) return leg;
+    const verdict = judge(name);
+    const reason = excludesLeg(verdict, ask);
+    if (reason === undefined) return verdict.leg;
     call.trail.excluded.push({
       $typeName: "weir.admin.v1.ExcludedTarget",
       provider: "",
       upstreamModel: name,
-      reason: leg === undefined ? "there is no such model" : "no policy allows this model",
+      reason,
     });
     return undefined;
   };
@@ -55,6 +58,15 @@ export function listLegs(
   add(first.model.contentPolicyFallbacks, "content_policy");
   addDowngrades(legs, find);
   return legs;
+}
+
+/** Why a model is no leg of this request; undefined when it is one. */
+function excludesLeg(verdict: NameVerdict, ask: ChatAsk | EmbedAsk): string | undefined {
+  if (verdict.leg === undefined) return "there is no such model";
+  if (verdict.access.deniedBy !== undefined) return "no policy allows this model";
+  const denied = findDeniedParameter(verdict, ask);
+  if (denied === undefined) return undefined;
+  return `${denied.policy} does not allow the parameter ${denied.parameter}`;
 }
 
 /**

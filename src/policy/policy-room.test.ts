@@ -194,6 +194,41 @@ describe("grant()", () => {
     expect(reasonOf(policies)).toBe("allowed");
   });
 
+  it("leaves out a fallback at which policy denies a parameter that the request sets", () => {
+    const policies: Policies = [
+      ...everything,
+      {
+        name: "policies/p",
+        match: { models: { include: ["spare"] } },
+        rule: allow({ denyParameters: ["provider_options"] }),
+      },
+    ];
+    const legsOf = (ask: Parameters<typeof grantOf>[1]) =>
+      grantOf(policies, ask).grant.legs.map((leg) => leg.name);
+    expect(legsOf({})).toEqual(["chat", "spare", "secret"]);
+    expect(legsOf({ providerOptions: "{}" })).toEqual(["chat", "secret"]);
+    const ask = { model: "secret", fallbackModels: ["spare"], providerOptions: "{}" };
+    expect(legsOf(ask)).toEqual(["secret"]);
+    expect(grantOf(policies, ask).call.trail.excluded).toMatchObject([
+      {
+        upstreamModel: "spare",
+        reason: "policies/p does not allow the parameter provider_options",
+      },
+    ]);
+  });
+
+  it("records the parameters that a policy in audit mode would deny", () => {
+    const audit: Policies[number] = {
+      name: "policies/audit",
+      mode: Policy_Mode.AUDIT,
+      rule: allow({ denyParameters: ["provider_options"] }),
+    };
+    const auditedOf = (ask: Parameters<typeof grantOf>[1]) =>
+      grantOf([...everything, audit], ask).call.trail.auditDeniedBy;
+    expect(auditedOf({ providerOptions: "{}" })).toEqual(["policies/audit"]);
+    expect(auditedOf({})).toEqual([]);
+  });
+
   it("only records what a policy in audit mode would deny", () => {
     const audit: Policies[number] = {
       name: "policies/audit",

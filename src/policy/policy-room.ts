@@ -5,6 +5,7 @@ import { MeshError } from "../mesh/errors.ts";
 import type { Grant, Leg, Principal } from "../mesh/grant.ts";
 import type { KeyLimit } from "../mesh/key-limit.ts";
 import type { Snapshot } from "../mesh/snapshot.ts";
+import { findDeniedParameter, listAudited } from "./denied-parameter.ts";
 import { createJudge } from "./judge.ts";
 import type { NameVerdict } from "./judge-name.ts";
 import { listLegs, NAME_CHARACTERS_MAX } from "./list-legs.ts";
@@ -53,7 +54,7 @@ export function createPolicyRoom(
       assertShort(ask.model);
       const asker = { principal, labels: ask.labels };
       const first = judge(asker, ask.model);
-      call.trail.auditDeniedBy.push(...first.access.auditDeniedBy);
+      call.trail.auditDeniedBy.push(...first.access.auditDeniedBy, ...listAudited(first, ask));
       const leg = assertAllowed(first, ask.model);
       assertParameters(first, ask);
       const legs = listLegs(leg, ask, call, (name) => judge(asker, name));
@@ -111,17 +112,15 @@ function assertAllowed({ access, leg }: NameVerdict, asked: string): Leg {
   );
 }
 
-function assertParameters({ access }: NameVerdict, ask: ChatAsk | EmbedAsk): void {
-  if (access.deniedParameters.size === 0) return;
-  for (const parameter of ask.parameters()) {
-    const policy = access.deniedParameters.get(parameter);
-    if (policy === undefined) continue;
-    throw new MeshError(
-      "PARAMETER_NOT_ALLOWED",
-      `${policy} does not allow the parameter ${parameter}. Leave it out.`,
-      { field: parameter, metadata: { policy, parameter } },
-    );
-  }
+function assertParameters(verdict: NameVerdict, ask: ChatAsk | EmbedAsk): void {
+  const denied = findDeniedParameter(verdict, ask);
+  if (denied === undefined) return;
+  const { parameter, policy } = denied;
+  throw new MeshError(
+    "PARAMETER_NOT_ALLOWED",
+    `${policy} does not allow the parameter ${parameter}. Leave it out.`,
+    { field: parameter, metadata: { policy, parameter } },
+  );
 }
 
 /** A caller's word, short enough to be said back. */

@@ -1,5 +1,5 @@
-import { errors } from "undici";
 import { MeshError } from "../mesh/errors.ts";
+import { undici } from "./undici-parts.ts";
 
 /** Codes of faults that happen before an upstream has seen a byte of the request. */
 const UNREACHED = new Set([
@@ -22,17 +22,29 @@ const UNREACHED = new Set([
 export function mapConnectionFault(fault: unknown, origin: string): MeshError {
   const code = findCode(fault);
   const details = { cause: fault, internal: `${origin}: ${describe(fault, code)}` };
-  if (fault instanceof errors.HTTPParserError || code === "UND_ERR_HEADERS_OVERFLOW") {
-    return new MeshError("UPSTREAM_GARBLED", "The upstream's answer is not HTTP.", details);
+  if (fault instanceof undici.HTTPParserError || code === "UND_ERR_HEADERS_OVERFLOW") {
+    return new MeshError(
+      "UPSTREAM_GARBLED",
+      "The upstream's answer is not HTTP. Tell whoever runs Weir.",
+      details,
+    );
   }
   if (code === "UND_ERR_INVALID_ARG") {
     const message = "The request to the upstream could not be written. Tell whoever runs Weir.";
     return new MeshError("UPSTREAM_FAILED", message, details);
   }
   if (UNREACHED.has(code) || isTlsCode(code)) {
-    return new MeshError("UPSTREAM_FAILED", "The upstream could not be reached.", details);
+    return new MeshError(
+      "UPSTREAM_FAILED",
+      "The upstream could not be reached. Try again.",
+      details,
+    );
   }
-  return new MeshError("UPSTREAM_FAILED", "The connection to the upstream broke.", details);
+  return new MeshError(
+    "UPSTREAM_FAILED",
+    "The connection to the upstream broke. Try again.",
+    details,
+  );
 }
 
 /** Node joins the faults of several addresses in one; the first tells the kind. */

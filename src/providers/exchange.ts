@@ -38,7 +38,14 @@ export interface AnswerReading<T> {
   counted(value: T): boolean;
 }
 
-const callerLeaves: ReadonlySet<string> = new Set(["CALLER_GONE", "DEADLINE_EXCEEDED"]);
+/** A call that its key has ended is left by its caller too, whether it likes that or not. */
+const callerLeaves: ReadonlySet<string> = new Set([
+  "CALLER_GONE",
+  "DEADLINE_EXCEEDED",
+  "CREDENTIAL_UNKNOWN",
+  "CREDENTIAL_EXPIRED",
+  "CREDENTIAL_DISABLED",
+]);
 
 /** What an exchange needs to know. */
 export interface ExchangeOptions<T> {
@@ -159,9 +166,13 @@ export class Exchange<T> implements Dispatcher.DispatchHandler, BodyFlow, Cancel
     const encoding = String(headers["content-encoding"] ?? "identity").toLowerCase();
     if (encoding === "identity") return create(this);
     if (encoding === "gzip" || encoding === "x-gzip") return new GunzipBody(this, create);
-    throw new MeshError("UPSTREAM_GARBLED", "The upstream's answer cannot be unpacked.", {
-      internal: `content-encoding ${encoding} although identity was asked for`,
-    });
+    throw new MeshError(
+      "UPSTREAM_GARBLED",
+      "The upstream's answer cannot be unpacked. Try again.",
+      {
+        internal: `content-encoding ${encoding} although identity was asked for`,
+      },
+    );
   }
 
   #openAnswer(flow: BodyFlow, headers: UpstreamHeaders): AnswerBody {

@@ -28,7 +28,11 @@ export class GunzipBody implements AnswerBody {
     gunzip.on("error", (cause) => {
       const details = { cause, internal: `gzip: ${cause.message}` };
       flow.fail(
-        new MeshError("UPSTREAM_GARBLED", "The upstream's answer cannot be unpacked.", details),
+        new MeshError(
+          "UPSTREAM_GARBLED",
+          "The upstream's answer cannot be unpacked. Try again.",
+          details,
+        ),
       );
     });
     this.#gunzip = gunzip;

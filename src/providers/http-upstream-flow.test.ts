@@ -51,16 +51,18 @@ describe("createHttpUpstream(): cancellation and backpressure", () => {
     expect(trial.attempt.partial).toBeUndefined();
   });
 
-  it("bills the prompt when the caller leaves before the headers: the vendor has it", async () => {
-    const server = await serve(() => {});
-    const trial = startChat(upstream, createTarget(server.url), askOpenai());
-    await until(() => server.requests.length > 0);
-    const cause = new MeshError("CALLER_GONE", "gone");
-    trial.attempt.cancellation.cancel(cause);
-    await expect(trial.done).rejects.toBe(cause);
-    expect(trial.attempt.partial).toMatchObject({ estimated: true, outputTokens: 0 });
-    expect(trial.attempt.partial?.inputTokens).toBeGreaterThan(0);
-  });
+  for (const reason of ["CALLER_GONE", "DEADLINE_EXCEEDED", "CREDENTIAL_UNKNOWN"] as const) {
+    it(`bills the prompt when ${reason} comes before the headers: the vendor has it`, async () => {
+      const server = await serve(() => {});
+      const trial = startChat(upstream, createTarget(server.url), askOpenai());
+      await until(() => server.requests.length > 0);
+      const cause = new MeshError(reason, "gone");
+      trial.attempt.cancellation.cancel(cause);
+      await expect(trial.done).rejects.toBe(cause);
+      expect(trial.attempt.partial).toMatchObject({ estimated: true, outputTokens: 0 });
+      expect(trial.attempt.partial?.inputTokens).toBeGreaterThan(0);
+    });
+  }
 
   it("sends nothing when cancelled before there is a connection", async () => {
     const server = await serve((socket) => socket.write(writeResponse(200, writeAnswer("x"))));

@@ -1,4 +1,4 @@
-import { Agent } from "undici";
+import type { Agent } from "undici";
 import type { Usage } from "../../gen/weir/v1/usage_pb.ts";
 import type { ChatDialect, EmbedDialect, UpstreamRequest } from "../dialects/dialect.ts";
 import type { EmbedAsk } from "../mesh/ask.ts";
@@ -10,6 +10,7 @@ import { createUsage } from "../mesh/usage.ts";
 import { ChatReading } from "./chat-reading.ts";
 import { type AnswerReading, Exchange } from "./exchange.ts";
 import { RequestAddresser } from "./outgoing-request.ts";
+import { undici } from "./undici-parts.ts";
 
 const BYTES_A_TOKEN = 4;
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -107,7 +108,7 @@ interface OutgoingCall<T> {
 
 function createAgent(options: HttpUpstreamOptions): Agent {
   const { connectionsMax } = options;
-  return new Agent({
+  return new undici.Agent({
     ...(connectionsMax === undefined ? undefined : { connections: connectionsMax }),
     connectTimeout: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,

@@ -7,7 +7,7 @@ import { MeshError } from "../mesh/errors.ts";
 export function asPoison(thrown: unknown): MeshError {
   if (thrown instanceof MeshError) return thrown;
   const internal = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);
-  return new MeshError("UPSTREAM_GARBLED", "The upstream's answer makes no sense.", {
+  return new MeshError("UPSTREAM_GARBLED", "The upstream's answer makes no sense. Try again.", {
     cause: thrown,
     internal,
   });

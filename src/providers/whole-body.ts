@@ -26,7 +26,7 @@ export class WholeBody implements AnswerBody {
     }
     this.#pieces = [];
     this.#flow.fail(
-      new MeshError("UPSTREAM_GARBLED", "The upstream's answer is too long.", {
+      new MeshError("UPSTREAM_GARBLED", "The upstream's answer is too long. Ask for less.", {
         internal: `the body has more than ${this.#bytesMax} bytes`,
       }),
     );

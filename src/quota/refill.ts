@@ -148,7 +148,8 @@ export class Refill {
       (each, i) => !each.current.fits(ticket.amounts[i] ?? 0, clock.now()),
     );
     counters.denied.QUOTA_UNAVAILABLE = (counters.denied.QUOTA_UNAVAILABLE ?? 0) + 1;
-    if (pot === undefined) return new MeshError("QUOTA_UNAVAILABLE", "Too many requests wait.");
+    if (pot === undefined)
+      return new MeshError("QUOTA_UNAVAILABLE", "Too many requests wait. Try again in a moment.");
     return createRefusal({ pot, needed: 0, verdict: "crowded", clock });
   }
 }

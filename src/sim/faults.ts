@@ -84,18 +84,20 @@ export function createFaultError(parameters: SimParameters): MeshError {
   switch (parameters.fault) {
     case "half_frame":
     case "garbage":
-      return new MeshError("UPSTREAM_GARBLED", "The upstream's answer makes no sense.", {
+      return new MeshError("UPSTREAM_GARBLED", "The upstream's answer makes no sense. Try again.", {
         internal,
       });
     case "error_event":
-      return new MeshError("UPSTREAM_FAILED", "The upstream failed while it answered.", {
+      return new MeshError("UPSTREAM_FAILED", "The upstream failed while it answered. Try again.", {
         internal,
         upstream: { status: 200, type: "server_error", code: "simulated", param: "" },
       });
     case "refuse":
-      return new MeshError("UPSTREAM_FAILED", "The upstream could not be reached.", { internal });
+      return new MeshError("UPSTREAM_FAILED", "The upstream could not be reached. Try again.", {
+        internal,
+      });
     default:
-      return new MeshError("UPSTREAM_FAILED", "The connection to the upstream broke.", {
+      return new MeshError("UPSTREAM_FAILED", "The connection to the upstream broke. Try again.", {
         internal,
       });
   }

@@ -1,4 +1,3 @@
-import { z } from "zod";
 import { MeshError } from "../mesh/errors.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../mesh/json.ts";
 
@@ -22,26 +21,33 @@ export const FAULTS = [
 
 export type FaultName = (typeof FAULTS)[number];
 
-const count = (max: number) => z.int().min(0).max(max);
+/** What a number may be. */
+interface Bounds {
+  readonly min: number;
+  readonly max: number;
+  readonly whole: boolean;
+}
+
+const count = (max: number, min = 0): Bounds => ({ min, max, whole: true });
+const measure = (max: number): Bounds => ({ min: 0, max, whole: false });
 
 /** The parameters as requests write them; each is explained in SimParameters. */
-const parametersSchema = z.strictObject({
-  ttft_ms: z.number().min(0).max(3_600_000).optional(),
-  tps: z.number().min(0).max(1_000_000).optional(),
-  chunk_tokens: z.int().min(1).max(1_000_000).optional(),
-  tokens: count(1_000_000).optional(),
-  text: z.string().optional(),
-  reasoning_tokens: count(1_000_000).optional(),
-  cache_read_tokens: count(10_000_000).optional(),
-  tool_calls: count(128).optional(),
-  fault: z.string().optional(),
-  fault_rate: z.number().min(0).max(1).optional(),
-  fault_after: count(10_000_000).optional(),
-  retry_after_s: z.number().min(0).max(86_400).optional(),
-});
+const NUMBERS = {
+  ttft_ms: measure(3_600_000),
+  tps: measure(1_000_000),
+  chunk_tokens: count(1_000_000, 1),
+  tokens: count(1_000_000),
+  reasoning_tokens: count(1_000_000),
+  cache_read_tokens: count(10_000_000),
+  tool_calls: count(128),
+  fault_rate: measure(1),
+  fault_after: count(10_000_000),
+  retry_after_s: measure(86_400),
+} as const;
+const TEXTS = ["text", "fault"] as const;
 
-const NAMES = Object.keys(parametersSchema.shape);
-const TEXT_NAMES = new Set(["text", "fault"]);
+const NAMES: readonly string[] = [...Object.keys(NUMBERS), ...TEXTS];
+const TEXT_NAMES: ReadonlySet<string> = new Set(TEXTS);
 
 /** How the simulated engine behaves. All lengths are in its own tokens. */
 export interface SimParameters {
@@ -106,23 +112,39 @@ export function readSettings(
 
 /** Checks parameters as a request writes them. Throws INVALID_REQUEST naming the parameter. */
 export function parseParameters(raw: JsonObject): SimParameters {
-  const parsed = parametersSchema.safeParse(raw);
-  if (!parsed.success) throw explain(parsed.error.issues[0]);
-  const p = parsed.data;
+  for (const name of Object.keys(raw)) {
+    if (NAMES.includes(name)) continue;
+    throw invalid(`sim.${name}`, `is unknown; the simulated engine knows ${NAMES.join(", ")}`);
+  }
+  const number = (name: keyof typeof NUMBERS) => readNumber(name, raw[name]);
+  const fault = readText("fault", raw.fault);
   return {
-    ttftMs: p.ttft_ms ?? 0,
-    tokensPerSecond: p.tps ?? 0,
-    chunkTokens: p.chunk_tokens ?? (p.fault === "huge" ? 4096 : 1),
-    tokens: p.tokens,
-    text: p.text,
-    reasoningTokens: p.reasoning_tokens,
-    cacheReadTokens: p.cache_read_tokens ?? 0,
-    toolCalls: p.tool_calls,
-    ...parseFault(p.fault),
-    faultRate: p.fault_rate ?? 1,
-    faultAfter: p.fault_after,
-    retryAfterS: p.retry_after_s,
+    ttftMs: number("ttft_ms") ?? 0,
+    tokensPerSecond: number("tps") ?? 0,
+    chunkTokens: number("chunk_tokens") ?? (fault === "huge" ? 4096 : 1),
+    tokens: number("tokens"),
+    text: readText("text", raw.text),
+    reasoningTokens: number("reasoning_tokens"),
+    cacheReadTokens: number("cache_read_tokens") ?? 0,
+    toolCalls: number("tool_calls"),
+    ...parseFault(fault),
+    faultRate: number("fault_rate") ?? 1,
+    faultAfter: number("fault_after"),
+    retryAfterS: number("retry_after_s"),
   };
+}
+
+function readNumber(name: keyof typeof NUMBERS, value: JsonValue | undefined): number | undefined {
+  if (value === undefined) return undefined;
+  const { min, max, whole } = NUMBERS[name];
+  const fits = typeof value === "number" && value >= min && value <= max;
+  if (fits && (!whole || Number.isInteger(value))) return value;
+  throw invalid(`sim.${name}`, `must be a ${whole ? "whole " : ""}number from ${min} to ${max}`);
+}
+
+function readText(name: string, value: JsonValue | undefined): string | undefined {
+  if (value === undefined || typeof value === "string") return value;
+  throw invalid(`sim.${name}`, "must be a string");
 }
 
 function parseQuery(query: string): JsonObject {
@@ -174,14 +196,6 @@ function parseFault(text: string | undefined): Pick<SimParameters, "fault" | "fa
   if (fault !== undefined) return { fault, faultStatus: 0 };
   const known = FAULTS.map((name) => (name === "status" ? "status:NNN (300 to 599)" : name));
   throw invalid("sim.fault", `must be one of ${known.join(", ")}`);
-}
-
-function explain(issue: z.core.$ZodIssue | undefined): MeshError {
-  if (issue?.code === "unrecognized_keys") {
-    const name = issue.keys[0] ?? "";
-    return invalid(`sim.${name}`, `is unknown; the simulated engine knows ${NAMES.join(", ")}`);
-  }
-  return invalid(["sim", ...(issue?.path ?? [])].join("."), `is wrong: ${issue?.message ?? ""}`);
 }
 
 function invalid(field: string, fault: string): MeshError {

@@ -1,32 +1,44 @@
 import type { SqlValue } from "./sql-session.ts";
 
-/** A record as the tables take it. */
+/** A record as the tables take it: what queries look at, and the whole of it as protobuf. */
 export interface LedgerRow {
   readonly requestId: string;
   readonly startMs: number;
+  readonly team: string;
   readonly key: string;
-  /** In the order of `requestColumns`. */
-  readonly values: readonly SqlValue[];
+  readonly user: string;
+  readonly modelAsked: string;
+  readonly model: string;
+  readonly provider: string;
+  readonly inputTokens: number;
+  readonly cacheReadTokens: number;
+  readonly cacheWriteTokens: number;
+  readonly cacheWrite1hTokens: number;
+  readonly inputAudioTokens: number;
+  readonly outputTokens: number;
+  readonly reasoningTokens: number;
+  readonly outputAudioTokens: number;
+  /** A bigint only where a number would not be exact. */
+  readonly costNanoUsd: number | bigint;
+  readonly costKnown: boolean;
+  /** A bigint only where a number would not be exact. */
+  readonly latencyUs: number | bigint;
+  readonly errorReason: string;
+  /** Each label once. */
   readonly labels: readonly (readonly [string, string])[];
+  readonly record: Uint8Array;
 }
 
-/**
- * The columns of `requests`. The whole record rides along as protobuf; the others are what queries
- * look at.
- */
+/** The columns of `requests`. */
 export const requestColumns = [
   "request_id",
   "start_ms",
-  "kind",
-  "door",
-  "stream",
   "team",
   "key_name",
   "user_name",
   "model_asked",
   "model",
   "provider",
-  "upstream_model",
   "input_tokens",
   "cache_read_tokens",
   "cache_write_tokens",
@@ -38,11 +50,33 @@ export const requestColumns = [
   "cost_nano_usd",
   "cost_known",
   "latency_us",
-  "first_token_us",
-  "finish_reason",
   "error_reason",
-  "cache",
-  "policy_revision",
-  "proxy_id",
   "record",
 ] as const;
+
+/** The values of a row in the order of `requestColumns`. */
+export function listValues(row: LedgerRow): readonly SqlValue[] {
+  return [
+    row.requestId,
+    row.startMs,
+    row.team,
+    row.key,
+    row.user,
+    row.modelAsked,
+    row.model,
+    row.provider,
+    row.inputTokens,
+    row.cacheReadTokens,
+    row.cacheWriteTokens,
+    row.cacheWrite1hTokens,
+    row.inputAudioTokens,
+    row.outputTokens,
+    row.reasoningTokens,
+    row.outputAudioTokens,
+    row.costNanoUsd,
+    row.costKnown ? 1 : 0,
+    row.latencyUs,
+    row.errorReason,
+    row.record,
+  ];
+}

@@ -1,22 +1,21 @@
 import type { LedgerRow } from "./ledger-rows.ts";
-import { requestColumns } from "./ledger-rows.ts";
+import { listValues, requestColumns } from "./ledger-rows.ts";
+import { readRows } from "./record-row.ts";
 import type { SqlSession, SqlValue } from "./sql-session.ts";
 import { addToRollups } from "./usage-rollup.ts";
 
 /**
- * Appends rows; one whose `request_id` is there already is left out, labels and all. Returns how
- * many were new. All writers go in one order, first through requests and then through keys, so that
- * two of them cannot each wait for a row of the other.
+ * Appends the records of batches, each an encoded weir.link.v1.RecordBatch; one whose `request_id`
+ * is there already is left out, labels and all. Returns how many were new. All writers go in one
+ * order, first through requests and then through keys, so that two of them cannot each wait for a
+ * row of the other.
  */
-export async function appendRows(
+export async function appendBatches(
   session: SqlSession,
-  batch: readonly LedgerRow[],
+  batches: readonly Uint8Array[],
 ): Promise<number> {
-  const rows = batch.toSorted(byRequest);
-  const changed = await session.runEach(
-    insertRequest,
-    rows.map((row) => row.values),
-  );
+  const rows = readRows(batches).sort(byRequest);
+  const changed = await session.runEach(insertRequest, rows.map(listValues));
   const labels: SqlValue[][] = [];
   const lastUsed = new Map<string, number>();
   const added: LedgerRow[] = [];

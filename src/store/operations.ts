@@ -1,7 +1,7 @@
 import { claimDeliveries, finishDelivery, listAlerts, raiseAlerts } from "./alert-operations.ts";
 import { commitResources } from "./commit-operation.ts";
 import { readLastUsed, readRecent, readRecord } from "./ledger-reads.ts";
-import { appendRows, pruneRows } from "./ledger-writes.ts";
+import { appendBatches, pruneRows } from "./ledger-writes.ts";
 import { applyNextMigration } from "./migrations.ts";
 import {
   findSecret,
@@ -30,7 +30,7 @@ export const operations = {
   migrate: applyNextMigration,
   install: readInstallation,
   commit: commitResources,
-  append: appendRows,
+  append: appendBatches,
   prune: pruneRows,
   reportQuota,
   resumeQuota,

@@ -1,4 +1,3 @@
-import type { RequestRecord } from "../../gen/weir/admin/v1/record_pb.ts";
 import type { Clock } from "../mesh/clock.ts";
 import { systemClock } from "../mesh/clock.ts";
 import { loadMigrations } from "./migrations.ts";
@@ -8,6 +7,7 @@ import { PostgresNotices } from "./postgres-notices.ts";
 import { dropPartitions, ensurePartitions, findMonth, type Month } from "./postgres-partitions.ts";
 import type { PostgresUrl } from "./postgres-url.ts";
 import { parsePostgresUrl } from "./postgres-url.ts";
+import { readRows } from "./record-row.ts";
 import { readText } from "./sql-session.ts";
 import { SqlStore } from "./sql-store.ts";
 import { StoreError } from "./store.ts";
@@ -85,14 +85,14 @@ export class PostgresStore extends SqlStore {
   }
 
   /** Makes the months of the records first; the one that comes next is made in time, too. */
-  override async appendRecords(records: readonly RequestRecord[]): Promise<void> {
+  override async appendBatches(batches: readonly Uint8Array[]): Promise<void> {
     const months = new Map<string, Month>();
     const add = (ms: number) => {
       const month = findMonth(ms);
       if (!this.#months.has(month.name)) months.set(month.name, month);
     };
-    for (const { startTime } of records) add(Number(startTime?.seconds ?? 0n) * 1000);
-    if (records.length > 0) add(this.#clock.wallMs() + AHEAD_MS);
+    for (const { startMs } of readRows(batches)) add(startMs);
+    add(this.#clock.wallMs() + AHEAD_MS);
     if (months.size > 0) {
       await this.#backend.transact("migrate", (session) =>
         ensurePartitions(session, [...months.values()]),
@@ -101,7 +101,7 @@ export class PostgresStore extends SqlStore {
         if (endMs > this.#clock.wallMs() - KEPT_MS) this.#months.add(name);
       }
     }
-    await super.appendRecords(records);
+    await super.appendBatches(batches);
   }
 
   /**

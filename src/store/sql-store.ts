@@ -1,6 +1,7 @@
 import type { RequestRecord } from "../../gen/weir/admin/v1/record_pb.ts";
 import type { UsageRow } from "../../gen/weir/admin/v1/usage_service_pb.ts";
 import type { Clock } from "../mesh/clock.ts";
+import { EncodedBatch } from "../mesh/encoded-batch.ts";
 import { createId } from "../mesh/random.ts";
 import type {
   Alert,
@@ -12,7 +13,7 @@ import type {
   RaiseInput,
 } from "./alert-operations.ts";
 import type { EncodedWrite } from "./commit-operation.ts";
-import { decodeRecord, encodeRecord, encodeScope } from "./ledger-codec.ts";
+import { decodeRecord, encodeScope } from "./ledger-codec.ts";
 import type { Migration } from "./migrations.ts";
 import type { SqlBackend } from "./operations.ts";
 import type { QuotaRelease, QuotaReleaseInput } from "./quota-release.ts";
@@ -140,7 +141,11 @@ export class SqlStore implements Store {
   }
 
   async appendRecords(records: readonly RequestRecord[]): Promise<void> {
-    if (records.length > 0) await this.#backend.run("append", records.map(encodeRecord));
+    if (records.length > 0) await this.appendBatches([EncodedBatch.of(records).bytes]);
+  }
+
+  async appendBatches(batches: readonly Uint8Array[]): Promise<void> {
+    await this.#backend.run("append", batches);
   }
 
   async getRecord(requestId: string): Promise<RequestRecord | undefined> {

@@ -24,7 +24,9 @@ export class SqliteEngine implements SqlSession {
       this.script(
         "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY",
       );
-      this.script("PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16384");
+      this.script(
+        "PRAGMA journal_size_limit = 67108864; PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -16384",
+      );
       if (readOnly) this.script("PRAGMA query_only = ON");
     } catch (error) {
       this.#database.close();

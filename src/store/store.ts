@@ -150,6 +150,11 @@ export interface LedgerStore {
    * are durable.
    */
   appendRecords(records: readonly RequestRecord[]): Promise<void>;
+  /**
+   * The same for records as they came: each batch is an encoded weir.link.v1.RecordBatch. All are
+   * appended, or none.
+   */
+  appendBatches(batches: readonly Uint8Array[]): Promise<void>;
   getRecord(requestId: string): Promise<RequestRecord | undefined>;
   /** The newest first. */
   recentRecords(filter: LedgerFilter, limit: number): Promise<readonly RequestRecord[]>;

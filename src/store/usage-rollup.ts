@@ -1,5 +1,4 @@
 import type { LedgerRow } from "./ledger-rows.ts";
-import { requestColumns } from "./ledger-rows.ts";
 import type { SqlSession, SqlValue } from "./sql-session.ts";
 
 /** What sums are kept by, beside the time. */
@@ -37,50 +36,107 @@ export const rollupTables = { usage_hours: 3_600_000, usage_days: 86_400_000 } a
  * writers cannot each wait for a row of the other.
  */
 export async function addToRollups(session: SqlSession, rows: readonly LedgerRow[]): Promise<void> {
-  for (const [table, stepMs] of Object.entries(rollupTables)) {
-    const groups = new Map<string, Rollup>();
-    for (const row of rows) addRow(groups, row, stepMs);
-    const sorted = [...groups].sort(([a], [b]) => (a < b ? -1 : 1));
-    await session.runEach(
-      upsert(table),
-      sorted.map(([, { names, sums }]) => [...names, ...sums]),
-    );
+  const hours = new Rollups();
+  for (const row of rows) hours.addRow(row, floorTo(rollupTables.usage_hours, row.startMs));
+  const days = new Rollups();
+  for (const { startMs, names, sums } of hours.all()) {
+    days.addSums(floorTo(rollupTables.usage_days, startMs), names, sums);
+  }
+  await session.runEach(upsertHours, hours.listSorted());
+  await session.runEach(upsertDays, days.listSorted());
+}
+
+type Sum = number | bigint;
+
+/** Of a team, a key, a user, the model asked for, the model and the provider. */
+type Names = readonly [string, string, string, string, string, string];
+
+interface Rollup {
+  readonly startMs: number;
+  readonly names: Names;
+  readonly sums: Sum[];
+}
+
+/** Sums by time and names, in the order of `rollupGroups` and `rollupSums`. */
+class Rollups {
+  /** By the key's name, which tells most of them apart. */
+  readonly #byKey = new Map<string, Rollup[]>();
+
+  *all(): Generator<Rollup> {
+    for (const rollups of this.#byKey.values()) yield* rollups;
+  }
+
+  addRow(row: LedgerRow, startMs: number): void {
+    const { team, key, user, modelAsked, model, provider } = row;
+    const { sums } = this.#find(startMs, [team, key, user, modelAsked, model, provider]);
+    addTo(sums, 0, 1);
+    addTo(sums, 1, row.errorReason === "" ? 0 : 1);
+    addTo(sums, 2, row.inputTokens);
+    addTo(sums, 3, row.cacheReadTokens);
+    addTo(sums, 4, row.cacheWriteTokens + row.cacheWrite1hTokens);
+    addTo(sums, 5, row.inputAudioTokens);
+    addTo(sums, 6, row.outputTokens);
+    addTo(sums, 7, row.reasoningTokens);
+    addTo(sums, 8, row.outputAudioTokens);
+    addTo(sums, 9, row.costNanoUsd);
+    addTo(sums, 10, row.costKnown ? 0 : 1);
+    addTo(sums, 11, row.latencyUs);
+  }
+
+  addSums(startMs: number, names: Names, added: readonly Sum[]): void {
+    const { sums } = this.#find(startMs, names);
+    for (let at = 0; at < added.length; at++) addTo(sums, at, added[at] ?? 0);
+  }
+
+  /** The values of each group, in an order that all writers keep. */
+  listSorted(): SqlValue[][] {
+    const sorted = [...this.all()].sort(byTimeAndNames);
+    return sorted.map(({ startMs, names, sums }) => [startMs, ...names, ...sums]);
+  }
+
+  #find(startMs: number, names: Names): Rollup {
+    const rollups = this.#byKey.get(names[1]);
+    const known = rollups?.find((each) => each.startMs === startMs && isSame(each.names, names));
+    if (known !== undefined) return known;
+    const sums = Object.keys(rollupSums).map(() => 0);
+    const made: Rollup = { startMs, names, sums };
+    if (rollups === undefined) this.#byKey.set(names[1], [made]);
+    else rollups.push(made);
+    return made;
   }
 }
 
-interface Rollup {
-  readonly names: readonly SqlValue[];
-  readonly sums: bigint[];
+function isSame(a: Names, b: Names): boolean {
+  for (let at = 0; at < a.length; at++) if (a[at] !== b[at]) return false;
+  return true;
 }
 
-function addRow(groups: Map<string, Rollup>, row: LedgerRow, stepMs: number): void {
-  const value = (column: (typeof requestColumns)[number]) =>
-    row.values[requestColumns.indexOf(column)] ?? 0;
-  const integer = (column: (typeof requestColumns)[number]) => BigInt(String(value(column)));
-  const startMs = Math.floor(row.startMs / stepMs) * stepMs;
-  const names = [startMs, ...rollupGroups.map((column) => value(column))];
-  const sums = [
-    1n,
-    value("error_reason") === "" ? 0n : 1n,
-    integer("input_tokens"),
-    integer("cache_read_tokens"),
-    integer("cache_write_tokens") + integer("cache_write_1h_tokens"),
-    integer("input_audio_tokens"),
-    integer("output_tokens"),
-    integer("reasoning_tokens"),
-    integer("output_audio_tokens"),
-    integer("cost_nano_usd"),
-    value("cost_known") === 0 ? 1n : 0n,
-    integer("latency_us"),
-  ];
-  const key = JSON.stringify(names);
-  const known = groups.get(key);
-  if (known === undefined) groups.set(key, { names, sums });
-  else
-    for (const [index, sum] of sums.entries()) known.sums[index] = (known.sums[index] ?? 0n) + sum;
+function byTimeAndNames(a: Rollup, b: Rollup): number {
+  if (a.startMs !== b.startMs) return a.startMs - b.startMs;
+  for (let at = 0; at < a.names.length; at++) {
+    const [one = "", other = ""] = [a.names[at], b.names[at]];
+    if (one !== other) return one < other ? -1 : 1;
+  }
+  return 0;
 }
 
-function upsert(table: string): string {
+function addTo(sums: Sum[], at: number, added: Sum): void {
+  const before = sums[at] ?? 0;
+  if (typeof before === "number" && typeof added === "number") {
+    const sum = before + added;
+    if (Number.isSafeInteger(sum)) {
+      sums[at] = sum;
+      return;
+    }
+  }
+  sums[at] = BigInt(before) + BigInt(added);
+}
+
+function floorTo(stepMs: number, ms: number): number {
+  return Math.floor(ms / stepMs) * stepMs;
+}
+
+function upsert(table: keyof typeof rollupTables): string {
   const groups = ["start_ms", ...rollupGroups];
   const sums = Object.keys(rollupSums);
   const columns = [...groups, ...sums];
@@ -91,3 +147,6 @@ function upsert(table: string): string {
     `ON CONFLICT (${groups.join(", ")}) DO UPDATE SET ${added.join(", ")}`
   );
 }
+
+const upsertHours = upsert("usage_hours");
+const upsertDays = upsert("usage_days");

@@ -4,6 +4,7 @@ import { createMetric, type Metric } from "./metrics.ts";
 /** How often the delay of the event loop is measured, in milliseconds: cheap, and close enough. */
 const RESOLUTION_MS = 20;
 const NANO = 1e9;
+const MICRO = 1e6;
 
 const quantiles = [
   ["0.5", 50],
@@ -13,6 +14,7 @@ const quantiles = [
 
 /** What the process itself is up to. */
 export class ProcessHealth {
+  readonly #startSeconds = performance.timeOrigin / 1000;
   readonly #delay: ReturnType<typeof monitorEventLoopDelay>;
   #delays: ReadonlyArray<readonly [string, number]> = quantiles.map(([name]) => [name, 0]);
 
@@ -33,6 +35,7 @@ export class ProcessHealth {
   }
 
   metrics(): Metric[] {
+    const { user, system } = process.cpuUsage();
     const samples = this.#delays.map(([quantile, value]) => ({ labels: { quantile }, value }));
     return [
       createMetric(
@@ -40,6 +43,18 @@ export class ProcessHealth {
         "process_resident_memory_bytes",
         "Memory of the process that is in RAM.",
         process.memoryUsage.rss(),
+      ),
+      createMetric(
+        "counter",
+        "process_cpu_seconds_total",
+        "Time on the processor, user and system.",
+        (user + system) / MICRO,
+      ),
+      createMetric(
+        "gauge",
+        "process_start_time_seconds",
+        "When the process began, since 1970.",
+        this.#startSeconds,
       ),
       {
         name: "weir_event_loop_delay_seconds",

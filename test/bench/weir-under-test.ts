@@ -4,6 +4,7 @@ import { type Client, createClient, type Interceptor } from "@connectrpc/connect
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { request } from "undici";
 import { AdminService } from "../../gen/weir/admin/v1/admin_service_pb.ts";
+import { withMemorySettings } from "../../src/cli/child-memory.js";
 import { BenchProcess, mockCore } from "./bench-process.ts";
 import { findFreePort } from "./free-port.ts";
 import { models } from "./upstream-bytes.ts";
@@ -44,12 +45,13 @@ export class WeirUnderTest {
     const [port, controlPort] = [await findFreePort(), await findFreePort()];
     const log = join(options.directory, `${options.name}.log`);
     const env = {
+      // As `weir serve` has its children.
+      ...withMemorySettings({}),
       WEIR_ADMIN_KEY: ADMIN_KEY,
       WEIR_BOOTSTRAP_KEY: BENCH_KEY,
       WEIR_LOG_LEVEL: "warn",
       // As `weir serve` has it from its second start on.
       NODE_COMPILE_CACHE: join(tmpdir(), "weir-bench-compile-cache"),
-      NODE_OPTIONS: "--max-semi-space-size=16",
     };
     const main = join(import.meta.dirname, "..", "..", "src", "main.ts");
     const start = (name: string, core: number | undefined, command: readonly string[]) =>

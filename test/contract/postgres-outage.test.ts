@@ -188,8 +188,8 @@ describe.skipIf(noPostgres)(`Postgres that fails${noPostgres ? ` (${noPostgres})
     // Makes the month that the others go into.
     await store.appendRecords([createRecordAt("first", 1)]);
     await ask(
-      `INSERT INTO requests SELECT 'r' || n, n, 0, '', 0, 't' || n, '', '', '', '', '', '', 0, 0,
-       0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, '', '', '', 0, '', ''
+      `INSERT INTO requests SELECT 'r' || n, n, 't' || n, '', '', '', '', '', 0, 0, 0, 0, 0,
+       0, 0, 0, 0, 0, 0, '', ''
        FROM generate_series(1, 20000) n`,
     );
     const query = {
@@ -320,12 +320,12 @@ describe.skipIf(noPostgres)(`Postgres that fails${noPostgres ? ` (${noPostgres})
     await store.migrate();
     await ask(
       `CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$
-       BEGIN NEW.door := current_setting('synchronous_commit'); RETURN NEW; END $$;
+       BEGIN NEW.user_name := current_setting('synchronous_commit'); RETURN NEW; END $$;
        CREATE TRIGGER note BEFORE INSERT ON requests FOR EACH ROW EXECUTE FUNCTION note()`,
     );
     await store.appendRecords([createRecordAt("a", 1)]);
-    const { rows } = await ask("SELECT door FROM requests");
-    expect(rows).toEqual([{ door: "on" }]);
+    const { rows } = await ask("SELECT user_name FROM requests");
+    expect(rows).toEqual([{ user_name: "on" }]);
   });
 });
 

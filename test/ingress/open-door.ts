@@ -11,7 +11,7 @@ import {
 } from "../../src/ingress/port.ts";
 import { createRestDoor } from "../../src/ingress/rest/door.ts";
 import type { RestOptions } from "../../src/ingress/rest/options.ts";
-import { systemClock } from "../../src/mesh/clock.ts";
+import { type Clock, systemClock } from "../../src/mesh/clock.ts";
 import { createPretendHouse } from "./pretend-house.ts";
 
 /** What a test may change about a door. */
@@ -20,6 +20,8 @@ export interface DoorChanges {
   readonly rest?: Partial<RestOptions>;
   readonly timeouts?: Partial<PortTimeouts>;
   readonly tls?: PortCertificate;
+  readonly maxConnections?: number;
+  readonly clock?: Clock;
 }
 
 /** A REST door on a port of its own; closed when the test is over. */
@@ -31,8 +33,9 @@ export async function openDoor(changes: DoorChanges = {}): Promise<Door> {
     reusePort: false,
     http1: serve,
     http2: (stream, headers) => serve(createH2Exchange(stream, headers)),
-    clock: systemClock,
+    clock: changes.clock ?? systemClock,
     ...(changes.tls === undefined ? {} : { tls: changes.tls }),
+    ...(changes.maxConnections === undefined ? {} : { maxConnections: changes.maxConnections }),
     ...(changes.timeouts === undefined ? {} : { timeouts: changes.timeouts }),
   });
   onTestFinished(() => port.close());

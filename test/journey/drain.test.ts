@@ -111,6 +111,27 @@ describe("SIGTERM", () => {
     expect(await again.stop()).toBe(0);
   });
 
+  it("lets streams finish when it comes to all processes at once", async () => {
+    const dataDir = makeDirectory();
+    const weir = await startWeir({ workers: 2, dataDir });
+    const streams = await Promise.all([beginStream(weir), beginStream(weir), beginStream(weir)]);
+    const said = weir.output.length;
+    // As a terminal, `timeout` and systemd send it; each child gets one of its parent's too.
+    for (const pid of [weir.control(), weir.proxy(0), weir.proxy(1), weir.pid]) {
+      if (pid === undefined) throw new Error("there is no such process");
+      process.kill(pid, "SIGTERM");
+    }
+    for (const { all } of streams) expect((await all).endsWith("data: [DONE]\n\n")).toBe(true);
+    expect(await weir.end()).toEqual({ code: 0, signal: null });
+    expect(weir.output.slice(said), "control stays to the end").not.toContain("not connected");
+
+    const again = await startWeir({ dataDir });
+    for (const { requestId } of streams) {
+      expect(await again.record(requestId)).toMatchObject({ finishReason: "stop" });
+    }
+    expect(await again.stop()).toBe(0);
+  });
+
   it("does not wait for connections without requests", async () => {
     const weir = await startWeir();
     expect((await chat(weir)).status).toBe(200);

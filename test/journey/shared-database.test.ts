@@ -94,8 +94,10 @@ describe.skipIf(noPostgres)(
     const sortControls = async (): Promise<readonly [Control, Control]> => {
       const [a, b] = controls;
       if (a === undefined || b === undefined) throw new Error("there are not two controls");
-      const { proxies } = await a.client.admin.listProxies({});
-      return proxies.length > 0 ? [a, b] : [b, a];
+      const joins = ({ process: { output } }: Control) =>
+        output.lastIndexOf("a proxy is connected") > output.lastIndexOf("a proxy is gone");
+      await until("the proxy is joined to one of them", READY_MS, () => joins(a) !== joins(b));
+      return joins(a) ? [a, b] : [b, a];
     };
 
     /** Makes a key by one control, and waits until the proxy takes it. */
@@ -122,6 +124,31 @@ describe.skipIf(noPostgres)(
       const [joined, other] = await sortControls();
       await reachProxy(other.client, "by-other");
       await reachProxy(joined.client, "by-joined");
+    });
+
+    it("answer for each other's proxies: which there are, and what they have confirmed", async () => {
+      const [joined, other] = await sortControls();
+      const list = async ({ client }: Control) => {
+        const { proxies } = await client.admin.listProxies({});
+        return proxies.map(({ proxyId }) => proxyId);
+      };
+      await until("the other has heard of the proxy", READY_MS, async () => {
+        return (await list(other)).length === 1;
+      });
+      expect(await list(other)).toEqual(await list(joined));
+      for (const { name, client } of [joined, other]) {
+        let tries = 0;
+        // A write waits two seconds for confirmations, which a busy machine may exceed.
+        await until("a write by either is confirmed", READY_MS, async () => {
+          const key = { name: `teams/first/keys/seen-by-${name}-${tries++}` };
+          const { result, secret } = await client.admin.createKey({ key });
+          expect(result?.proxiesConnected).toBe(1);
+          if (result?.proxiesConfirmed !== 1) return false;
+          // Confirmed means that it works by now, without any wait.
+          expect((await ask(secret)).status).toBe(200);
+          return true;
+        });
+      }
     });
 
     it("take a stale write of neither", async () => {

@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { checkDataDirectory, checkNode } from "./machine.ts";
+import { checkDataDirectory, checkDescriptors, checkNode } from "./machine.ts";
 
 describe("checkNode()", () => {
   const versions: Array<[string, string]> = [
@@ -16,6 +16,18 @@ describe("checkNode()", () => {
   ];
   for (const [version, state] of versions) {
     it(`finds ${version} ${state}`, () => expect(checkNode(version).state).toBe(state));
+  }
+});
+
+describe("checkDescriptors()", () => {
+  for (const [limit, states] of [
+    [undefined, []],
+    [1_024, ["doubtful"]],
+    [1_048_576, ["good"]],
+  ] as const) {
+    it(`finds ${limit} ${states[0] ?? "nothing to say"}`, () => {
+      expect(checkDescriptors(limit).map(({ state }) => state)).toEqual(states);
+    });
   }
 });
 

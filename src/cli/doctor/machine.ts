@@ -1,11 +1,13 @@
 import { accessSync, constants, readdirSync, type Stats, statfsSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import type { Environment } from "../command.ts";
+import { defaultMaxConnections } from "../max-connections.ts";
 import { broken, doubtful, type Finding, good } from "./finding.ts";
 
 const GIB = 1024 ** 3;
 const FREE_BROKEN = 0.1 * GIB;
 const FREE_DOUBTFUL = GIB;
+const DESCRIPTORS_DOUBTFUL = 8_192;
 
 /** What this process runs on. */
 export function checkNode(version: string): Finding {
@@ -22,6 +24,14 @@ export function checkNode(version: string): Finding {
     );
   }
   return good(`Node is ${version}`);
+}
+
+/** How many connections a worker that this user starts can keep; nothing where nobody knows. */
+export function checkDescriptors(limit: number | undefined): Finding[] {
+  if (limit === undefined) return [];
+  const what = `${limit} descriptors are enough for ${defaultMaxConnections(limit)} connections a worker`;
+  if (limit >= DESCRIPTORS_DOUBTFUL) return [good(what)];
+  return [doubtful(what, "Raise `ulimit -n`, or LimitNOFILE= in a unit of systemd.")];
 }
 
 /** The data directory and the secrets in it. `local` says that Weir should run on this machine. */

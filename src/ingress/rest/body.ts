@@ -4,10 +4,9 @@ import type { CancellationListener } from "../../mesh/cancellation.ts";
 import type { Timer } from "../../mesh/clock.ts";
 import { MeshError } from "../../mesh/errors.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../mesh/json.ts";
+import { BodyPieces } from "../body-pieces.ts";
 import type { BodyReader, Exchange } from "./exchange.ts";
 import { locateJsonFault } from "./json-fault.ts";
-
-const NOTHING = Buffer.alloc(0);
 
 /** A request's body, read and parsed. */
 export interface JsonBody {
@@ -46,9 +45,7 @@ class BodyReading implements BodyReader, CancellationListener {
   readonly #zipped: boolean;
   readonly #resolve: (body: JsonBody) => void;
   readonly #reject: (error: unknown) => void;
-  #first: Buffer | undefined;
-  #rest: Buffer[] | undefined;
-  #length = 0;
+  readonly #pieces = new BodyPieces();
   #timer: Timer | undefined;
 
   constructor(
@@ -78,19 +75,16 @@ class BodyReading implements BodyReader, CancellationListener {
 
   takeData(chunk: Buffer): void {
     const max = this.#exchange.options.bodyBytesMax;
-    this.#length += chunk.length;
-    if (this.#length > max) this.#fail(tooLarge(max));
+    this.#pieces.add(chunk);
+    if (this.#pieces.bytes > max) this.#fail(tooLarge(max));
     else if (!holdBytes(this.#exchange, chunk.length)) this.#fail(tooBusy());
-    else if (this.#first === undefined) this.#first = chunk;
-    else if (this.#rest === undefined) this.#rest = [this.#first, chunk];
-    else this.#rest.push(chunk);
   }
 
   takeEnd(): void {
     this.#stop();
-    const bytes = this.#rest === undefined ? this.#first : Buffer.concat(this.#rest);
-    if (this.#zipped) inflate(bytes ?? NOTHING, this.#exchange, this.#resolve, this.#reject);
-    else settleJson(bytes ?? NOTHING, this.#exchange, this.#resolve, this.#reject);
+    const bytes = this.#pieces.join();
+    if (this.#zipped) inflate(bytes, this.#exchange, this.#resolve, this.#reject);
+    else settleJson(bytes, this.#exchange, this.#resolve, this.#reject);
   }
 
   #fail(error: Error): void {

@@ -3,6 +3,7 @@ import type { Readable, Writable } from "node:stream";
 import type { Call } from "../../../mesh/call.ts";
 import type { Timer } from "../../../mesh/clock.ts";
 import { asMeshError, MeshError } from "../../../mesh/errors.ts";
+import { BodyPieces } from "../../body-pieces.ts";
 import { openCall } from "../../open-call.ts";
 import { readCredential } from "../../rest/arrival.ts";
 import { addAnswerFields } from "../answer-headers.ts";
@@ -47,8 +48,7 @@ export abstract class ConnectExchange {
   /** True once the answer is complete, or nobody waits for it. */
   protected ended = false;
   readonly #arrival: ConnectArrival;
-  #pieces: Buffer[] = [];
-  #received = 0;
+  #pieces = new BodyPieces();
   #deadline: Timer | undefined;
   /** True from the moment the handler has taken the call over: it then leaves the record. */
   #entered = false;
@@ -89,10 +89,9 @@ export abstract class ConnectExchange {
   protected abstract sendError(error: MeshError, fields: string[]): void;
 
   readonly #onData = (piece: Buffer): void => {
-    this.#pieces.push(piece);
-    this.#received += piece.length;
+    this.#pieces.add(piece);
     // Only a body that did not say its length gets here.
-    if (this.#received > BODY_BYTES_MAX) this.#giveBack(this.#takeBody(), true);
+    if (this.#pieces.bytes > BODY_BYTES_MAX) this.#giveBack(this.#takeBody(), true);
   };
 
   readonly #onEnd = (): void => {
@@ -107,9 +106,9 @@ export abstract class ConnectExchange {
   };
 
   #takeBody(): Buffer {
-    const [first = EMPTY, ...others] = this.#pieces;
-    this.#pieces = [];
-    return others.length === 0 ? first : Buffer.concat([first, ...others]);
+    const body = this.#pieces.join();
+    this.#pieces = new BodyPieces();
+    return body;
   }
 
   readonly #onClose = (): void => {
@@ -155,7 +154,6 @@ export abstract class ConnectExchange {
   }
 }
 
-const EMPTY = Buffer.alloc(0);
 /** A message, and what a stream puts before it. */
 const BODY_BYTES_MAX = MESSAGE_BYTES_MAX + 5;
 

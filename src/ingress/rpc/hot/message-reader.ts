@@ -1,14 +1,13 @@
 import { promisify } from "node:util";
 import { gunzip } from "node:zlib";
 import { MeshError } from "../../../mesh/errors.ts";
+import { BodyPieces } from "../../body-pieces.ts";
 import { MESSAGE_BYTES_MAX } from "../limits.ts";
 import { FRAME_PREFIX_BYTES } from "./back-writer.ts";
 
 /** Puts the one message of a request together from the pieces that the network brings. */
 export class MessageReader {
-  #first: Buffer | undefined;
-  #more: Buffer[] | undefined;
-  #received = 0;
+  readonly #pieces = new BodyPieces();
   /** Prefix included; undefined until the prefix is there. */
   #expected: number | undefined;
 
@@ -17,28 +16,26 @@ export class MessageReader {
    * second message.
    */
   take(piece: Buffer): void {
-    this.#received += piece.length;
-    if (this.#first === undefined) this.#first = piece;
-    else if (this.#more === undefined) this.#more = [this.#first, piece];
-    else this.#more.push(piece);
+    const pieces = this.#pieces;
+    pieces.add(piece);
     if (this.#expected === undefined) {
-      if (this.#received < FRAME_PREFIX_BYTES) return;
-      const bytes = this.#join().readUInt32BE(1);
+      if (pieces.bytes < FRAME_PREFIX_BYTES) return;
+      const bytes = pieces.join().readUInt32BE(1);
       if (bytes > MESSAGE_BYTES_MAX) throw createTooLargeError();
       this.#expected = FRAME_PREFIX_BYTES + bytes;
     }
-    if (this.#received > this.#expected) {
+    if (pieces.bytes > this.#expected) {
       throw new MeshError("UNIMPLEMENTED", "This method takes one message, and more were sent.");
     }
   }
 
   get empty(): boolean {
-    return this.#received === 0;
+    return this.#pieces.bytes === 0;
   }
 
   /** True until the whole message is there. */
   get incomplete(): boolean {
-    return this.#expected === undefined || this.#received < this.#expected;
+    return this.#expected === undefined || this.#pieces.bytes < this.#expected;
   }
 
   /**
@@ -50,7 +47,7 @@ export class MessageReader {
       const text = "The request ended before its message did. Send one message in gRPC framing.";
       throw new MeshError("INVALID_REQUEST", text);
     }
-    const frame = this.#join();
+    const frame = this.#pieces.join();
     const message = frame.subarray(FRAME_PREFIX_BYTES);
     switch (frame[0]) {
       case 0:
@@ -61,14 +58,6 @@ export class MessageReader {
         throw new MeshError("INVALID_REQUEST", "The message has flags that gRPC does not know.");
     }
   }
-
-  #join(): Buffer {
-    if (this.#more !== undefined) {
-      this.#first = Buffer.concat(this.#more, this.#received);
-      this.#more = undefined;
-    }
-    return this.#first ?? EMPTY;
-  }
 }
 
 /** Throws UNIMPLEMENTED unless messages in this encoding can be read. */
@@ -77,7 +66,6 @@ export function assertEncoding(encoding: string | undefined): void {
   throw new MeshError("UNIMPLEMENTED", "grpc-encoding must be gzip or identity.");
 }
 
-const EMPTY = Buffer.alloc(0);
 const gunzipAsync = promisify(gunzip);
 
 async function inflate(message: Buffer, encoding: string | undefined): Promise<Buffer> {
