@@ -8,7 +8,9 @@ import { createControl } from "../control/control.ts";
 import { createJointRegistry, type LocalRegistry } from "../control/joint-registry.ts";
 import { startRetention } from "../control/retention.ts";
 import { createSealer, loadSecretKey } from "../control/sealer.ts";
-import { http2AsRequest } from "../ingress/http2-as-request.ts";
+import { createH2Exchange } from "../ingress/h2/h2-exchange.ts";
+import type { HttpExchange } from "../ingress/http-exchange.ts";
+import { inNodeForm } from "../ingress/node-form.ts";
 import { asNodePair } from "../ingress/node-pair.ts";
 import { openPort, type Port, type PortCertificate } from "../ingress/port.ts";
 import { createLinkService } from "../link/control-end.ts";
@@ -19,12 +21,7 @@ import type { Log } from "../telemetry/log.ts";
 import type { Address } from "./address.ts";
 import type { Environment } from "./command.ts";
 import { ControlMetrics } from "./compose-control-metrics.ts";
-import {
-  answerMetrics,
-  type MetricsPage,
-  type PageRequest,
-  type PageResponse,
-} from "./control-page.ts";
+import { answerMetrics, type MetricsPage } from "./control-page.ts";
 import { defaultMaxConnections, readDescriptorLimit } from "./max-connections.ts";
 import { openStore } from "./open-store.ts";
 
@@ -166,21 +163,20 @@ function openControlPort(
     readMaxBytes: MESSAGE_BYTES_MAX,
     writeMaxBytes: MESSAGE_BYTES_MAX,
   });
-  const handler = (request: PageRequest, response: PageResponse) => {
-    if (!answerMetrics(page, request, response)) serve(request, response);
-  };
+  const handle = (exchange: HttpExchange) =>
+    inNodeForm(exchange, (request, response) => {
+      if (answerMetrics(page, request, response)) return;
+      const node = asNodePair(request, response);
+      serve(node.request, node.response);
+    });
   return openPort({
     ...listen,
     reusePort: false,
     ...(tls === undefined ? {} : { tls }),
     clock,
     maxConnections: defaultMaxConnections(readDescriptorLimit()),
-    http1: handler,
-    http2: (stream, headers) =>
-      http2AsRequest(stream, headers, (request, response) => {
-        const node = asNodePair(request, response);
-        handler(node.request, node.response);
-      }),
+    http1: handle,
+    http2: (stream, headers) => handle(createH2Exchange(stream, headers)),
     failed: (error) => log.error({ fault: inspect(error) }, "fault"),
   });
 }

@@ -1,10 +1,7 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import type { NodeRequest } from "../ingress/node-request.ts";
+import type { NodeResponse } from "../ingress/node-response.ts";
 import { asMeshError } from "../mesh/errors.ts";
 import { METRICS_TYPE } from "../telemetry/metrics.ts";
-
-export type PageRequest = IncomingMessage | Http2ServerRequest;
-export type PageResponse = ServerResponse | Http2ServerResponse;
 
 /** A page of a control process beside its services. */
 export interface MetricsPage {
@@ -16,8 +13,8 @@ export interface MetricsPage {
 /** Answers `GET /metrics`. False for every other request, of which nothing is touched. */
 export function answerMetrics(
   page: MetricsPage,
-  request: PageRequest,
-  response: PageResponse,
+  request: NodeRequest,
+  response: NodeResponse,
 ): boolean {
   const [path] = (request.url ?? "").split("?", 1);
   if (path !== "/metrics") return false;
@@ -39,7 +36,7 @@ export function answerMetrics(
 }
 
 /** The two that carry a credential. */
-function readHeaders({ headers }: PageRequest): Headers {
+function readHeaders({ headers }: NodeRequest): Headers {
   const read = new Headers();
   for (const name of ["authorization", "x-api-key"]) {
     const value = headers[name];
@@ -49,7 +46,7 @@ function readHeaders({ headers }: PageRequest): Headers {
 }
 
 function answer(
-  response: PageResponse,
+  response: NodeResponse,
   status: number,
   head: Readonly<Record<string, string>>,
   body: string,

@@ -1,7 +1,8 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
 import type { IncomingHttpHeaders } from "node:http2";
+import { createH2Exchange } from "./h2/h2-exchange.ts";
 import type { H2Stream } from "./h2/h2-stream.ts";
-import { http2AsRequest } from "./http2-as-request.ts";
+import type { HttpExchange } from "./http-exchange.ts";
+import { inNodeForm } from "./node-form.ts";
 import type { RestDoor } from "./rest/door.ts";
 import type { AdminRelay } from "./rpc/admin-relay.ts";
 import { createConnectDoor, type RpcRequest, type RpcResponse } from "./rpc/connect-door.ts";
@@ -12,7 +13,7 @@ import type { RpcHouse } from "./rpc/rpc-house.ts";
 
 /** The doors of a proxy, as the port calls them. */
 export interface Doors {
-  http1(request: IncomingMessage, response: ServerResponse): void;
+  http1(exchange: HttpExchange): void;
   http2(stream: H2Stream, headers: IncomingHttpHeaders): void;
 }
 
@@ -38,12 +39,18 @@ export function createDoors(options: DoorOptions): Doors {
     if (answerCors(origins, request, response)) return;
     connect(request, response);
   };
+  const admin = (request: RpcRequest, response: RpcResponse) => {
+    if (answerCors(origins, request, response)) return;
+    adminRelay.http1(request, response);
+  };
+  const lead = (exchange: HttpExchange, room: Room) => {
+    if (exchange.method === "CONNECT") refuseTunnel(exchange);
+    else if (room === "rest") rest(exchange);
+    else inNodeForm(exchange, room === "rpc" ? rpc : admin);
+  };
   return {
-    http1: (request, response) => {
-      const room = chooseRoom(request.url, request.headers["content-type"]);
-      if (room === "rest") rest(request, response);
-      else if (room === "rpc") rpc(request, response);
-      else if (!answerCors(origins, request, response)) adminRelay.http1(request, response);
+    http1: (exchange) => {
+      lead(exchange, chooseRoom(exchange.url, exchange.headers["content-type"]));
     },
     http2: (stream, headers) => {
       const path = headers[":path"];
@@ -54,17 +61,17 @@ export function createDoors(options: DoorOptions): Doors {
         return;
       }
       const room = chooseRoom(path, contentType);
-      if (room === "rest") http2AsRequest(stream, headers, rest);
-      else if (room === "rpc") http2AsRequest(stream, headers, rpc);
-      else if (headers.origin === undefined) adminRelay.http2(stream, headers);
-      else {
-        // Only browsers send this field; they get the slower way that knows of CORS.
-        http2AsRequest(stream, headers, (request, response) => {
-          if (!answerCors(origins, request, response)) adminRelay.http1(request, response);
-        });
-      }
+      // Only browsers send an origin; they get the slower way that knows of CORS.
+      const isDirect = room === "admin" && headers.origin === undefined;
+      if (isDirect) adminRelay.http2(stream, headers);
+      else lead(createH2Exchange(stream, headers), room);
     },
   };
+}
+
+function refuseTunnel(exchange: HttpExchange): void {
+  exchange.respond(405, ["content-length", "0"]);
+  exchange.end();
 }
 
 type Room = "rest" | "rpc" | "admin";

@@ -9,7 +9,7 @@ export interface NodePair {
 
 /**
  * For connect-node, whose types name node's own classes although it uses a few of their members
- * only: those that a request and a response on an HTTP/2 stream have too.
+ * only: those that the form has too.
  */
 export function asNodePair(request: Readable, response: Writable): NodePair {
   return { request, response } as NodePair;

@@ -1,10 +1,10 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
 import type { IncomingHttpHeaders } from "node:http2";
 import { createServer, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
 import type { Clock } from "../mesh/clock.ts";
 import { Roster } from "../mesh/roster.ts";
 import type { H2Stream } from "./h2/h2-stream.ts";
+import type { HttpExchange } from "./http-exchange.ts";
 import { createHttp1Side, type Http1Side } from "./port-http1.ts";
 import { createHttp2Side, type Http2Side } from "./port-http2.ts";
 
@@ -17,8 +17,8 @@ export interface PortOptions {
   readonly reusePort: boolean;
   /** With a certificate the port speaks TLS only, and ALPN chooses the protocol. */
   readonly tls?: PortCertificate;
-  /** Called for each HTTP/1.1 request. */
-  http1(request: IncomingMessage, response: ServerResponse): void;
+  /** Called for each HTTP/1.1 request. It sets the receiver before it returns. */
+  http1(exchange: HttpExchange): void;
   /** Called for each HTTP/2 stream. It sets the receiver before it returns. */
   http2(stream: H2Stream, headers: IncomingHttpHeaders): void;
   /** Told of what a handler of HTTP/2 has thrown, which costs the connection. */
@@ -135,7 +135,12 @@ class PortListener implements Port {
     this.#options = options;
     this.#port = options.port;
     this.#timeouts = timeouts;
-    this.#http1 = createHttp1Side(options.http1, timeouts);
+    this.#http1 = createHttp1Side({
+      serve: options.http1,
+      failed: options.failed ?? ignore,
+      timeouts,
+      clock: options.clock,
+    });
     this.#http2 = createHttp2Side({
       serve: options.http2,
       failed: options.failed ?? ignore,

@@ -1,8 +1,8 @@
 import { type ClientHttp2Session, connect as connectHttp2 } from "node:http2";
 import { connect } from "node:net";
 import { onTestFinished } from "vitest";
+import { createH2Exchange } from "../../src/ingress/h2/h2-exchange.ts";
 import type { House } from "../../src/ingress/house.ts";
-import { http2AsRequest } from "../../src/ingress/http2-as-request.ts";
 import {
   openPort,
   type Port,
@@ -32,7 +32,7 @@ export async function openDoor(changes: DoorChanges = {}): Promise<Door> {
     port: 0,
     reusePort: false,
     http1: serve,
-    http2: (stream, headers) => http2AsRequest(stream, headers, serve),
+    http2: (stream, headers) => serve(createH2Exchange(stream, headers)),
     clock: changes.clock ?? systemClock,
     ...(changes.tls === undefined ? {} : { tls: changes.tls }),
     ...(changes.maxConnections === undefined ? {} : { maxConnections: changes.maxConnections }),

@@ -98,7 +98,8 @@ describe("a body that is too large", () => {
   it("is refused while it is read", async () => {
     const door = await openDoor({ rest });
     const size = large.length.toString(16);
-    const lines = headOf("/v1/chat/completions", "Transfer-Encoding: chunked");
+    const framing = ["Transfer-Encoding: chunked", "Connection: close"];
+    const lines = headOf("/v1/chat/completions", ...framing);
     const answer = await door.raw(lines, `${size}\r\n${large}\r\n0\r\n\r\n`);
     expect(answer).toMatch(/^HTTP\/1.1 413 /);
   });

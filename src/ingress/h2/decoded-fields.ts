@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from "node:http2";
+import { BareHeaders } from "../bare-headers.ts";
 import { FieldRole, type HeaderField } from "./header-field.ts";
 
 /** The fields of one header block. Several streams may share one: nothing in it changes. */
@@ -19,7 +20,7 @@ export interface DecodedFields {
 /** Gathers the fields of one block after another. */
 export class FieldCollector {
   readonly #bytesMax: number;
-  #headers = new Headers();
+  #headers = new BareHeaders();
   #bytes = 0;
   /** A bit for each role of a pseudo field, and one for all others. */
   #seen = 0;
@@ -52,7 +53,7 @@ export class FieldCollector {
     const seen = this.#seen;
     const flaw = this.#flaw;
     const tooLarge = this.#bytes > this.#bytesMax;
-    this.#headers = new Headers();
+    this.#headers = new BareHeaders();
     this.#bytes = 0;
     this.#seen = 0;
     this.#flaw = undefined;
@@ -88,7 +89,7 @@ const AUTHORITY = 1 << FieldRole.AUTHORITY;
 const PSEUDO = METHOD | SCHEME | PATH | AUTHORITY;
 
 /** RFC 9113, 8.3.1 and 8.5. What was cut off for its size may be what is missing. */
-function findRequestFlaw(headers: Headers, seen: number, cut: boolean): string | undefined {
+function findRequestFlaw(headers: BareHeaders, seen: number, cut: boolean): string | undefined {
   if (cut) return undefined;
   if (headers[":method"] === "CONNECT") {
     const fit = (seen & PSEUDO) === (METHOD | AUTHORITY);
@@ -99,13 +100,3 @@ function findRequestFlaw(headers: Headers, seen: number, cut: boolean): string |
   const star = headers[":path"] === "*" && headers[":method"] !== "OPTIONS";
   return star ? 'Only OPTIONS may have the path "*".' : undefined;
 }
-
-/**
- * Has no prototype's members, so that nothing can be found in it that nobody sent. An object
- * without any prototype would do too, but V8 keeps those as hash tables.
- */
-class Headers {
-  [name: string]: string | string[] | undefined;
-}
-Reflect.deleteProperty(Headers.prototype, "constructor");
-Object.setPrototypeOf(Headers.prototype, null);

@@ -1,21 +1,9 @@
-import type { IncomingHttpHeaders } from "node:http2";
+import { type ExchangeReceiver, nobody } from "../http-exchange.ts";
 import { ErrorCode } from "./frames.ts";
 import { ReceiveWindow } from "./receive-window.ts";
 
-/** Whoever serves a stream. All of it is called from the connection, and must not throw. */
-export interface StreamReceiver {
-  /**
-   * Bytes of the request's body, which are the receiver's from now on. False when it cannot take
-   * more for now: it then has to call `stream.consume()` once it has used them.
-   */
-  takeData(bytes: Buffer): boolean;
-  /** The request is complete. */
-  takeEnd(trailers: IncomingHttpHeaders | undefined): void;
-  /** What `write()` had to hold back has left. */
-  takeDrain(): void;
-  /** The last call: the stream is over. NO_ERROR when both sides came to their end. */
-  takeClose(code: number): void;
-}
+/** Whoever serves a stream. */
+export type StreamReceiver = ExchangeReceiver;
 
 /** What a stream needs of its connection. */
 export interface StreamOwner {
@@ -169,11 +157,3 @@ export interface HeldBytes {
 
 /** What a peer may send on a stream before it hears from us. */
 export const STREAM_WINDOW_BYTES = 1024 * 1024;
-
-/** Takes everything and does nothing: a request nobody wants is read to its end. */
-const nobody: StreamReceiver = {
-  takeData: () => true,
-  takeEnd: () => {},
-  takeDrain: () => {},
-  takeClose: () => {},
-};

@@ -5,7 +5,7 @@ import type { Timer } from "../../mesh/clock.ts";
 import { MeshError } from "../../mesh/errors.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../mesh/json.ts";
 import { BodyPieces } from "../body-pieces.ts";
-import type { Exchange } from "./exchange.ts";
+import type { BodyReader, Exchange } from "./exchange.ts";
 import { locateJsonFault } from "./json-fault.ts";
 
 /** A request's body, read and parsed. */
@@ -20,7 +20,7 @@ export interface JsonBody {
  * INVALID_REQUEST naming the place, and CALLER_GONE.
  */
 export function readJsonBody(exchange: Exchange): Promise<JsonBody> {
-  const { headers } = exchange.request;
+  const { headers } = exchange.http;
   if (headers["content-type"]?.startsWith("multipart/")) {
     throw new MeshError(
       "UNSUPPORTED_MEDIA_TYPE",
@@ -37,10 +37,10 @@ export function readJsonBody(exchange: Exchange): Promise<JsonBody> {
 }
 
 /**
- * One body on its way. Whether the caller is gone is the call's to know, so that a request has no
- * listeners but those for its bytes. Settles once, and listens to nothing afterwards.
+ * One body on its way. Whether the caller is gone is the call's to know. Settles once, and listens
+ * to nothing afterwards.
  */
-class BodyReading implements CancellationListener {
+class BodyReading implements BodyReader, CancellationListener {
   readonly #exchange: Exchange;
   readonly #zipped: boolean;
   readonly #resolve: (body: JsonBody) => void;
@@ -61,12 +61,11 @@ class BodyReading implements CancellationListener {
   }
 
   begin(): void {
-    const { request, options, house, call } = this.#exchange;
-    if (request.httpVersionMajor !== 1) {
+    const { http, caller, options, house, call } = this.#exchange;
+    if (http.version === "2.0") {
       this.#timer = house.clock.after(options.bodyTimeoutMs, () => this.#fail(tooSlow()));
     }
-    request.on("data", this.#onData);
-    request.on("end", this.#onEnd);
+    caller.reader = this;
     call.cancellation.add(this);
   }
 
@@ -74,19 +73,19 @@ class BodyReading implements CancellationListener {
     this.#fail(cause);
   }
 
-  readonly #onData = (chunk: Buffer): void => {
+  takeData(chunk: Buffer): void {
     const max = this.#exchange.options.bodyBytesMax;
     this.#pieces.add(chunk);
     if (this.#pieces.bytes > max) this.#fail(tooLarge(max));
     else if (!holdBytes(this.#exchange, chunk.length)) this.#fail(tooBusy());
-  };
+  }
 
-  readonly #onEnd = (): void => {
+  takeEnd(): void {
     this.#stop();
     const bytes = this.#pieces.join();
     if (this.#zipped) inflate(bytes, this.#exchange, this.#resolve, this.#reject);
     else settleJson(bytes, this.#exchange, this.#resolve, this.#reject);
-  };
+  }
 
   #fail(error: Error): void {
     this.#stop();
@@ -94,10 +93,9 @@ class BodyReading implements CancellationListener {
   }
 
   #stop(): void {
-    const { request, call } = this.#exchange;
+    const { caller, call } = this.#exchange;
     this.#timer?.cancel();
-    request.removeListener("data", this.#onData);
-    request.removeListener("end", this.#onEnd);
+    caller.reader = undefined;
     call.cancellation.remove(this);
   }
 }

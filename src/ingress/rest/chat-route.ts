@@ -16,19 +16,19 @@ export type ChatForm = "openai" | "completions" | "anthropic";
 
 /** Answers a chat, whole or as a stream. Rejects only while nothing has been sent. */
 export async function serveChat(exchange: Exchange, form: ChatForm): Promise<void> {
-  const { request } = exchange;
+  const { http } = exchange;
   const side = findClientSide(exchange, form);
-  const call = withDeadline(exchange.call, request.headers);
+  const call = withDeadline(exchange.call, http.headers);
   const body = await readJsonBody(exchange);
   const read = side.readAsk(body.json, body.bytes);
-  const ask = form === "anthropic" ? withWireHeaders(read, request.headers) : read;
+  const ask = form === "anthropic" ? withWireHeaders(read, http.headers) : read;
   // The old completions are no dialect that an upstream answers in, so nothing of theirs is passed
   // on as it is.
   const passes = form === "completions" ? undefined : form;
   exchange.journeyBegun = true;
   if (ask.stream) await serveStream(exchange, { side, call, ask, passes });
   else {
-    const patient = withClientDeadline(call, request.headers);
+    const patient = withClientDeadline(call, http.headers);
     await serveWhole(exchange, { side, call: patient, ask, passes });
   }
 }

@@ -7,10 +7,10 @@ import { withWireHeaders } from "./wire-headers.ts";
 
 /** Answers `POST /v1/messages/count_tokens`. Rejects only while nothing has been sent. */
 export async function serveCount(exchange: Exchange): Promise<void> {
-  const { request, house } = exchange;
-  const call = withClientDeadline(withDeadline(exchange.call, request.headers), request.headers);
+  const { http, house } = exchange;
+  const call = withClientDeadline(withDeadline(exchange.call, http.headers), http.headers);
   const body = await readJsonBody(exchange);
-  const ask = withWireHeaders(readCountAsk(body.json, body.bytes), request.headers);
+  const ask = withWireHeaders(readCountAsk(body.json, body.bytes), http.headers);
   const count = await house.countTokens(call, ask);
   if (count.estimated) {
     call.trail.warnings.push("input_tokens is an estimate: no vendor could be asked");

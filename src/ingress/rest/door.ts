@@ -1,49 +1,44 @@
 import { MeshError } from "../../mesh/errors.ts";
 import type { House } from "../house.ts";
+import type { HttpExchange } from "../http-exchange.ts";
 import { answerError } from "./answer.ts";
 import { openRestCall } from "./arrival.ts";
-import {
-  type Exchange,
-  identifyCaller,
-  type RestRequest,
-  type RestResponse,
-  watchCaller,
-} from "./exchange.ts";
+import { Caller, type Exchange, identifyCaller } from "./exchange.ts";
 import { defaultRestOptions, type RestOptions } from "./options.ts";
 import { findRoute, nowhere } from "./routes.ts";
 
 /** Serves one request. Never throws; the answer is complete some time later. */
-export type RestDoor = (request: RestRequest, response: RestResponse) => void;
+export type RestDoor = (http: HttpExchange) => void;
 
 /** The REST door: OpenAI's and Anthropic's routes, the models and the probes. */
 export function createRestDoor(house: House, options: Partial<RestOptions> = {}): RestDoor {
   const settled = { ...defaultRestOptions, ...options };
   const load = { bytes: 0 };
-  return (request, response) => {
-    const match = findRoute(request.url ?? "");
+  return (http) => {
+    const match = findRoute(http.url);
     const route = match?.route ?? nowhere;
-    const door = route.errors(request);
+    const door = route.errors(http);
     const exchange: Exchange = {
       house,
       options: settled,
       route,
       parameter: match?.parameter ?? "",
-      request,
-      response,
-      call: openRestCall(request.headers, door, house.clock),
+      http,
+      caller: new Caller(),
+      call: openRestCall(http.headers, door, house.clock),
       journeyBegun: false,
       load,
       bodyBytes: 0,
     };
-    watchCaller(exchange);
+    exchange.caller.watch(exchange);
     void serve(exchange);
   };
 }
 
 async function serve(exchange: Exchange): Promise<void> {
-  const { route, request } = exchange;
+  const { route, http } = exchange;
   try {
-    if (!isMethodServed(route.method, request.method) && route !== nowhere) {
+    if (!isMethodServed(route.method, http.method) && route !== nowhere) {
       refuseMethod(exchange);
       return;
     }

@@ -6,8 +6,8 @@ import { createHead, pushCost } from "./response-head.ts";
 
 /** Answers `POST /v1/embeddings`. Rejects only while nothing has been sent. */
 export async function serveEmbed(exchange: Exchange): Promise<void> {
-  const { request, house } = exchange;
-  const call = withClientDeadline(withDeadline(exchange.call, request.headers), request.headers);
+  const { http, house } = exchange;
+  const call = withClientDeadline(withDeadline(exchange.call, http.headers), http.headers);
   const body = await readJsonBody(exchange);
   const ask = house.openaiEmbed.client.readAsk(body.json, body.bytes);
   exchange.journeyBegun = true;

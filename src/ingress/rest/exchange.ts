@@ -1,25 +1,10 @@
-import type { IncomingHttpHeaders } from "node:http";
-import type { Readable, Writable } from "node:stream";
 import type { Call } from "../../mesh/call.ts";
 import { MeshError } from "../../mesh/errors.ts";
 import type { Principal } from "../../mesh/grant.ts";
 import type { House } from "../house.ts";
+import type { ExchangeReceiver, HttpExchange } from "../http-exchange.ts";
 import type { RestOptions } from "./options.ts";
 import type { Route } from "./routes.ts";
-
-/** A request of node:http, or one on an HTTP/2 stream in the same form. */
-export interface RestRequest extends Readable {
-  readonly method?: string | undefined;
-  readonly url?: string | undefined;
-  readonly headers: IncomingHttpHeaders;
-  readonly httpVersionMajor: number;
-}
-
-/** A response of node:http, or one on an HTTP/2 stream in the same form. */
-export interface RestResponse extends Writable {
-  readonly headersSent: boolean;
-  writeHead(status: number, headers: string[]): unknown;
-}
 
 /** One request on its way through the REST door. */
 export interface Exchange {
@@ -30,8 +15,10 @@ export interface Exchange {
    * What follows the route's path, still percent-encoded; empty for a route without a parameter.
    */
   readonly parameter: string;
-  readonly request: RestRequest;
-  readonly response: RestResponse;
+  /** The request as it came, and the way for its answer. */
+  readonly http: HttpExchange;
+  /** Where the caller's news go. */
+  readonly caller: Caller;
   readonly call: Call;
   /** True once a handler of the house has the call, so that it leaves a record. */
   journeyBegun: boolean;
@@ -46,21 +33,55 @@ export interface BodyLoad {
   bytes: number;
 }
 
-/** Cancels the call when the caller goes away before its answer is complete, and lets go of it. */
-export function watchCaller(exchange: Exchange): void {
-  const { response, call } = exchange;
-  response.on("error", ignore);
-  response.on("close", () => {
+/** Whoever reads a request's body. */
+export interface BodyReader {
+  takeData(bytes: Buffer): void;
+  takeEnd(): void;
+}
+
+/**
+ * The receiver of a REST exchange: hands the body to its reader, and cancels the call when the
+ * caller goes away before its answer is complete.
+ */
+export class Caller implements ExchangeReceiver {
+  /** To be set in the turn in which the request came; what nobody reads is thrown away. */
+  reader: BodyReader | undefined;
+  /** Called when what had to wait has left. */
+  drained: (() => void) | undefined;
+  #exchange: Exchange | undefined;
+
+  /** Takes from now on what comes from an exchange. */
+  watch(exchange: Exchange): void {
+    this.#exchange = exchange;
+    exchange.http.receiver = this;
+  }
+
+  takeData(bytes: Buffer): boolean {
+    this.reader?.takeData(bytes);
+    return true;
+  }
+
+  takeEnd(): void {
+    this.reader?.takeEnd();
+  }
+
+  takeDrain(): void {
+    this.drained?.();
+  }
+
+  takeClose(): void {
+    const exchange = this.#exchange;
+    if (exchange === undefined) return;
     exchange.load.bytes -= exchange.bodyBytes;
     exchange.bodyBytes = 0;
-    if (response.writableEnded) return;
-    call.cancellation.cancel(new MeshError("CALLER_GONE", "The caller closed its connection."));
-  });
+    if (exchange.http.answerEnded) return;
+    exchange.call.cancellation.cancel(
+      new MeshError("CALLER_GONE", "The caller closed its connection."),
+    );
+  }
 }
 
 /** Who asks. Throws CREDENTIAL_*. */
 export function identifyCaller(exchange: Exchange): Principal {
   return exchange.house.identify(exchange.call.credential);
 }
-
-function ignore(): void {}

@@ -37,7 +37,7 @@ export function serveModel(exchange: Exchange): void {
 }
 
 function isForAnthropic(exchange: Exchange): boolean {
-  return exchange.route.errors(exchange.request) === "anthropic";
+  return exchange.route.errors(exchange.http) === "anthropic";
 }
 
 function decodeName(parameter: string): string {

@@ -26,7 +26,7 @@ export function createHead(exchange: Exchange, type: string, decision?: Decision
     String(decision?.attempts ?? trail.attempts.length),
   ];
   // Anthropic's clients look for the id under their vendor's own name only.
-  if (exchange.route.errors(exchange.request) === "anthropic") {
+  if (exchange.route.errors(exchange.http) === "anthropic") {
     head.push("request-id", call.requestId);
   }
   if (decision === undefined) {

@@ -1,8 +1,9 @@
 import { MeshError } from "../../mesh/errors.ts";
+import type { HttpExchange } from "../http-exchange.ts";
 import { serveChat } from "./chat-route.ts";
 import { serveCount } from "./count-route.ts";
 import { serveEmbed } from "./embed-route.ts";
-import type { Exchange, RestRequest } from "./exchange.ts";
+import type { Exchange } from "./exchange.ts";
 import { serveKey } from "./key-route.ts";
 import { serveMetrics } from "./metrics-route.ts";
 import { serveModel, serveModels } from "./models-route.ts";
@@ -19,7 +20,7 @@ export interface Route {
    */
   readonly access: "open" | "key" | "own";
   /** Whose error objects it answers with. */
-  errors(request: RestRequest): "openai" | "anthropic";
+  errors(http: HttpExchange): "openai" | "anthropic";
   serve(exchange: Exchange): void | Promise<void>;
 }
 
@@ -82,7 +83,7 @@ export const nowhere: Route = {
   path: "",
   method: "GET",
   access: "open",
-  errors: (request) => (cutPath(request.url ?? "").includes("/messages") ? "anthropic" : "openai"),
+  errors: (http) => (cutPath(http.url).includes("/messages") ? "anthropic" : "openai"),
   serve: () => {
     const list = routes.map((route) => `${route.method} /v1${route.path}`).join(", ");
     throw new MeshError("ROUTE_NOT_FOUND", `There is no such route. There are: ${list}.`);
@@ -121,6 +122,6 @@ function anthropicErrors(): "anthropic" {
 }
 
 /** Both vendors have this path; Anthropic's clients always say their version. */
-function modelErrors(request: RestRequest): "openai" | "anthropic" {
-  return request.headers["anthropic-version"] === undefined ? "openai" : "anthropic";
+function modelErrors(http: HttpExchange): "openai" | "anthropic" {
+  return http.headers["anthropic-version"] === undefined ? "openai" : "anthropic";
 }

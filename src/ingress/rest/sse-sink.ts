@@ -97,7 +97,7 @@ export class SseSink implements ChatSink {
   /** Lets go of timers and listeners. */
   close(): void {
     this.#silence?.cancel();
-    this.#exchange.response.removeListener("drain", this.#onDrain);
+    this.#exchange.caller.drained = undefined;
   }
 
   #ending(outcome: Outcome): string {
@@ -117,11 +117,10 @@ export class SseSink implements ChatSink {
   }
 
   #sendHead(): void {
-    const { response } = this.#exchange;
     this.#begun = true;
     const head = createHead(this.#exchange, "text/event-stream; charset=utf-8", this.#decision);
     head.push("cache-control", "no-cache", "x-accel-buffering", "no");
-    if (!response.destroyed) response.writeHead(200, head);
+    this.#exchange.http.respond(200, head);
   }
 
   /** The dialect's first frames; a stream that is passed through has its own. */
@@ -141,24 +140,24 @@ export class SseSink implements ChatSink {
 
   /** Sends what is left: headers, the last chunk and these frames in one write. */
   #finish(frames: string): void {
-    const { response } = this.#exchange;
-    if (response.destroyed) return;
+    const { http } = this.#exchange;
+    if (http.closed) return;
     const last = this.#last;
     if (typeof last !== "object") {
       if (!this.#begun) this.#sendHead();
-      response.end(last === undefined ? frames : last + frames);
+      http.end(last === undefined ? frames : last + frames);
       return;
     }
-    // Held together by the response: joining them would copy all of it.
-    response.cork();
+    // Held together by the connection: joining them would copy all of it.
+    http.cork();
     if (!this.#begun) this.#sendHead();
-    response.write(last);
-    response.end(frames);
+    http.write(last);
+    http.end(frames);
   }
 
   #write(frames: Buffer | string): boolean {
     this.#spoke = true;
-    if (this.#exchange.response.write(frames)) return true;
+    if (this.#exchange.http.write(frames)) return true;
     this.#fallBehind();
     return false;
   }
@@ -166,11 +165,12 @@ export class SseSink implements ChatSink {
   #fallBehind(): void {
     if (this.#behind) return;
     this.#behind = true;
-    this.#exchange.response.once("drain", this.#onDrain);
+    this.#exchange.caller.drained = this.#onDrain;
   }
 
   readonly #onDrain = (): void => {
     this.#behind = false;
+    this.#exchange.caller.drained = undefined;
     const drained = this.#drained;
     this.#drained = undefined;
     drained?.();

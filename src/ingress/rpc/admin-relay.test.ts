@@ -19,7 +19,9 @@ import { UsageService } from "../../../gen/weir/admin/v1/usage_service_pb.ts";
 import { eventually, stillness } from "../../../test/support/eventually.ts";
 import { systemClock } from "../../mesh/clock.ts";
 import { createDoors } from "../doors.ts";
-import { http2AsRequest } from "../http2-as-request.ts";
+import { createH2Exchange } from "../h2/h2-exchange.ts";
+import type { HttpExchange } from "../http-exchange.ts";
+import { inNodeForm } from "../node-form.ts";
 import { asNodePair } from "../node-pair.ts";
 import { openPort, type Port } from "../port.ts";
 import { type AdminRelay, createAdminRelay } from "./admin-relay.ts";
@@ -65,17 +67,18 @@ class Control {
         router.service(UsageService, this.usage);
       },
     });
+    const serve = (exchange: HttpExchange) =>
+      inNodeForm(exchange, (request, response) => {
+        const node = asNodePair(request, response);
+        handler(node.request, node.response);
+      });
     this.port = await openPort({
       host: "127.0.0.1",
       port: at,
       reusePort: false,
       clock: systemClock,
-      http1: handler,
-      http2: (stream, headers) =>
-        http2AsRequest(stream, headers, (request, response) => {
-          const node = asNodePair(request, response);
-          handler(node.request, node.response);
-        }),
+      http1: serve,
+      http2: (stream, headers) => serve(createH2Exchange(stream, headers)),
     });
   }
 }

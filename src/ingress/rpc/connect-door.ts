@@ -26,7 +26,7 @@ import { addReflection, servedServices } from "./reflection-service.ts";
 import { createRpcErrorAnswer, sendRpcError } from "./rpc-error.ts";
 import type { RpcHouse } from "./rpc-house.ts";
 
-/** A request of node:http, or one on an HTTP/2 stream in the same form. */
+/** A request in the form of node:http's. */
 export interface RpcRequest extends Readable {
   readonly method?: string | undefined;
   readonly url?: string | undefined;
@@ -34,7 +34,7 @@ export interface RpcRequest extends Readable {
   readonly httpVersionMajor: number;
 }
 
-/** A response of node:http, or one on an HTTP/2 stream in the same form. */
+/** A response in the form of node:http's. */
 export interface RpcResponse extends Writable {
   statusCode: number;
   readonly headersSent: boolean;

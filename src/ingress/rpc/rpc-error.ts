@@ -46,7 +46,7 @@ export function createRpcErrorAnswer(
   return { status: error.row.http, headers, body };
 }
 
-/** A response of node:http, or one on an HTTP/2 stream in the same form. */
+/** A response in the form of node:http's. */
 export interface WritableResponse {
   statusCode: number;
   readonly headersSent: boolean;

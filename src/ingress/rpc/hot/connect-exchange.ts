@@ -12,12 +12,12 @@ import { mapRefusal } from "../refusal.ts";
 import { retryAfterSeconds } from "../retry-after.ts";
 import type { RpcHouse } from "../rpc-house.ts";
 
-/** A request of node:http, or one on an HTTP/2 stream in the same form. */
+/** A request in the form of node:http's. */
 export interface ConnectRequest extends Readable {
   readonly headers: IncomingHttpHeaders;
 }
 
-/** A response of node:http, or one on an HTTP/2 stream in the same form. */
+/** A response in the form of node:http's. */
 export interface ConnectResponse extends Writable {
   readonly headersSent: boolean;
   writeHead(status: number, headers: string[]): unknown;

@@ -63,13 +63,10 @@ abstract class UnaryExchange extends ConnectExchange {
   #send(status: number, fields: string[], body: Buffer | string): void {
     if (this.ended || this.response.destroyed) return;
     this.ended = true;
-    const isText = typeof body === "string";
-    const bytes = isText ? Buffer.byteLength(body) : body.length;
+    const bytes = typeof body === "string" ? Buffer.byteLength(body) : body.length;
     fields.push("content-length", String(bytes));
     this.response.writeHead(status, fields);
-    // As letters: node makes one string, and one write, of header and body.
-    if (isText || bytes > LETTERS_MAX) this.response.end(body);
-    else this.response.end(body.toString("latin1"), "latin1");
+    this.response.end(body);
   }
 }
 
@@ -114,8 +111,6 @@ export class EmbedExchange extends UnaryExchange {
   }
 }
 
-/** The system writes strings of this length without memory of its own. */
-const LETTERS_MAX = 12 * 1024;
 /** As connect-node reads JSON. */
 const JSON_OPTIONS = { ignoreUnknownFields: true };
 

@@ -8,12 +8,13 @@ import {
 } from "node:http2";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { systemClock } from "../mesh/clock.ts";
-import type { H2Request } from "./h2/h2-request.ts";
-import type { H2Response } from "./h2/h2-response.ts";
-import { http2AsRequest } from "./http2-as-request.ts";
+import { createH2Exchange } from "./h2/h2-exchange.ts";
+import { inNodeForm } from "./node-form.ts";
+import type { NodeRequest } from "./node-request.ts";
+import type { NodeResponse } from "./node-response.ts";
 import { openPort, type Port } from "./port.ts";
 
-type Handler = (request: H2Request, response: H2Response) => void;
+type Handler = (request: NodeRequest, response: NodeResponse) => void;
 
 let handler: Handler;
 let port: Port;
@@ -27,7 +28,8 @@ beforeEach(async () => {
     clock: systemClock,
     http1: () => {},
     http2: (stream, headers) => {
-      http2AsRequest(stream, headers, (request, response) => handler(request, response));
+      const exchange = createH2Exchange(stream, headers);
+      inNodeForm(exchange, (request, response) => handler(request, response));
     },
   });
   session = connect(`http://127.0.0.1:${port.port}`);
@@ -95,7 +97,7 @@ describe("a request on a stream", () => {
   });
 
   it("keeps its sender waiting while nobody reads it", async () => {
-    const arrived = Promise.withResolvers<H2Request>();
+    const arrived = Promise.withResolvers<NodeRequest>();
     handler = (request, response) => {
       arrived.resolve(request);
       request.on("end", () => response.end(String(size)));
