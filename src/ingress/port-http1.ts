@@ -1,8 +1,8 @@
 import type { Socket } from "node:net";
-import type { Clock, Timer } from "../mesh/clock.ts";
-import { Roster } from "../mesh/roster.ts";
+import type { Clock } from "../mesh/clock.ts";
 import { type ConnectionHome, H1Connection } from "./h1/connection.ts";
 import type { HttpExchange } from "./http-exchange.ts";
+import { KeptConnections } from "./kept-connections.ts";
 import type { PortTimeouts } from "./port.ts";
 
 /** The HTTP/1.1 half of a port. */
@@ -16,6 +16,7 @@ export interface Http1Side {
   openRequests(): number;
 }
 
+/** What a port serves over HTTP/1.1, and how. */
 export interface Http1Options {
   /** Called for each request. It sets the receiver before it returns. */
   serve(exchange: HttpExchange): void;
@@ -27,7 +28,6 @@ export interface Http1Options {
 
 /** Serves no listener of its own: the port hands it its connections. */
 export function createHttp1Side({ serve, failed, timeouts, clock }: Http1Options): Http1Side {
-  const connections = new Roster<H1Connection>();
   const { headersMs, requestMs, idleMs } = timeouts;
   const seconds = Math.max(1, Math.floor(idleMs / 1000));
   const home: ConnectionHome = {
@@ -40,34 +40,16 @@ export function createHttp1Side({ serve, failed, timeouts, clock }: Http1Options
     failed,
   };
   const sweepMs = Math.max(20, Math.min(headersMs, requestMs, idleMs, 4_000) / 4);
-  let sweep: Timer | undefined;
-  const look = () => {
-    const now = clock.now();
-    for (const connection of connections) connection.sweep(now);
-  };
+  const connections = new KeptConnections<H1Connection>(clock, sweepMs);
   return {
-    accept: (socket) => {
-      const connection = new H1Connection(socket, home);
-      const place = connections.add(connection);
-      sweep ??= clock.every(sweepMs, look);
-      socket.once("close", () => {
-        connections.leave(place);
-        if (connections.size > 0) return;
-        sweep?.cancel();
-        sweep = undefined;
-      });
-    },
+    accept: (socket) => connections.add(socket, new H1Connection(socket, home)),
     drain: () => {
       home.draining = true;
-      for (const connection of connections) connection.drain();
+      connections.drain();
     },
-    close: () => {
-      for (const connection of connections) connection.destroy();
-    },
+    close: () => connections.destroy(),
     // Each that is idle closes when it is told to drain; the others only would with their answer.
-    closeIdle: () => {
-      for (const connection of connections) connection.drain();
-    },
+    closeIdle: () => connections.drain(),
     openRequests: () => home.open,
   };
 }

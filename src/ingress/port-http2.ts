@@ -1,10 +1,10 @@
 import type { IncomingHttpHeaders } from "node:http2";
 import type { Socket } from "node:net";
-import type { Clock, Timer } from "../mesh/clock.ts";
-import { Roster } from "../mesh/roster.ts";
+import type { Clock } from "../mesh/clock.ts";
 import { H2Connection } from "./h2/connection.ts";
 import { FlushRound } from "./h2/flush-round.ts";
 import type { H2Stream } from "./h2/h2-stream.ts";
+import { KeptConnections } from "./kept-connections.ts";
 import type { PortTimeouts } from "./port.ts";
 
 /** The HTTP/2 half of a port. */
@@ -26,7 +26,6 @@ export interface Http2Options {
 
 /** Has no listener of its own: the port hands it its connections. */
 export function createHttp2Side({ serve, failed, timeouts, clock }: Http2Options): Http2Side {
-  const connections = new Roster<H2Connection>();
   const home = {
     clock,
     round: new FlushRound(),
@@ -40,32 +39,19 @@ export function createHttp2Side({ serve, failed, timeouts, clock }: Http2Options
     failed,
   };
   const sweepMs = Math.max(20, Math.min(...Object.values(home.limits), 20_000) / 4);
+  const connections = new KeptConnections<H2Connection>(clock, sweepMs);
   let draining = false;
-  let sweep: Timer | undefined;
-  const look = () => {
-    const now = clock.now();
-    for (const connection of connections) connection.sweep(now);
-  };
   return {
     accept: (socket) => {
       const connection = new H2Connection(socket, home);
-      const place = connections.add(connection);
-      sweep ??= clock.every(sweepMs, look);
-      socket.once("close", () => {
-        connections.leave(place);
-        if (connections.size > 0) return;
-        sweep?.cancel();
-        sweep = undefined;
-      });
+      connections.add(socket, connection);
       if (draining) connection.drain();
     },
     drain: () => {
       draining = true;
-      for (const connection of connections) connection.drain();
+      connections.drain();
     },
-    close: () => {
-      for (const connection of connections) connection.destroy();
-    },
+    close: () => connections.destroy(),
     openStreams: () => {
       let count = 0;
       for (const connection of connections) count += connection.streams.size;
