@@ -1,10 +1,10 @@
-import pg from "pg";
 import { z } from "zod";
 import { type Clock, pause } from "../mesh/clock.ts";
 import type { Gossip } from "../mesh/gossip.ts";
 import type { ProxyState } from "../mesh/hub.ts";
 import { createId } from "../mesh/random.ts";
 import { createClientConfig } from "./postgres-backend.ts";
+import { PostgresListener } from "./postgres-listener.ts";
 import { parsePostgresUrl } from "./postgres-url.ts";
 
 const CHANNEL = "weir_proxies";
@@ -14,9 +14,6 @@ const NOTICE_BYTES_MAX = 7_500;
 const TEXT_MAX = 200;
 const FAULTS_MAX = 3;
 const LAST_WORD_MS = 1_000;
-/** How long to wait before connecting anew: doubled with each failure in a row. */
-const AGAIN_MIN_MS = 250;
-const AGAIN_MAX_MS = 8_000;
 
 const stateSchema = z.object({
   proxyId: z.string(),
@@ -50,7 +47,7 @@ export interface PostgresGossip extends Gossip {
  * pooler that swallows notices nobody hears anything. Never rejects.
  */
 export function openPostgresGossip(url: string, clock: Clock): PostgresGossip {
-  return new NoticeGossip(createClientConfig(parsePostgresUrl(url)), clock);
+  return new NoticeGossip(url, clock);
 }
 
 /** What to say in notices that Postgres takes. */
@@ -102,23 +99,26 @@ export class NoticeReader {
 
 class NoticeGossip implements PostgresGossip {
   readonly #self = createId("ctl_");
-  readonly #config: pg.ClientConfig;
   readonly #clock: Clock;
+  readonly #listener: PostgresListener;
   readonly #reader = new NoticeReader();
   readonly #listeners = new Set<Parameters<Gossip["hear"]>[0]>();
-  #client: pg.Client | undefined;
-  #ready = false;
   #last: readonly ProxyState[] = [];
   #number = 0;
-  #again: { cancel(): void } | undefined;
-  #againMs = AGAIN_MIN_MS;
   #telling: Promise<void> = Promise.resolve();
-  #closed = false;
 
-  constructor(config: pg.ClientConfig, clock: Clock) {
-    this.#config = config;
+  constructor(url: string, clock: Clock) {
     this.#clock = clock;
-    void this.#connect();
+    this.#listener = new PostgresListener({
+      config: createClientConfig(parsePostgresUrl(url)),
+      channel: CHANNEL,
+      clock,
+      heard: (payload) => this.#hear(payload),
+      began: () => {
+        this.#telling = this.#tell();
+      },
+    });
+    this.#listener.open();
   }
 
   say(proxies: readonly ProxyState[]): void {
@@ -134,18 +134,16 @@ class NoticeGossip implements PostgresGossip {
   }
 
   async close(): Promise<void> {
-    this.#closed = true;
     this.#listeners.clear();
-    this.#again?.cancel();
     // The last word shall be heard, and nobody waits long for a database that is away.
     await Promise.race([this.#telling, pause(this.#clock, LAST_WORD_MS)]);
-    await Promise.race([this.#client?.end().catch(ignore), pause(this.#clock, LAST_WORD_MS)]);
+    await Promise.race([this.#listener.close(), pause(this.#clock, LAST_WORD_MS)]);
   }
 
   /** Never rejects: what is not heard is said again. */
   async #tell(): Promise<void> {
-    const client = this.#client;
-    if (client === undefined || !this.#ready) return;
+    const { client } = this.#listener;
+    if (client === undefined) return;
     this.#number += 1;
     const notices = writeNotices(this.#self, this.#number, this.#last);
     await Promise.all(
@@ -153,34 +151,6 @@ class NoticeGossip implements PostgresGossip {
         client.query("SELECT pg_notify($1, $2)", [CHANNEL, notice]).catch(ignore),
       ),
     );
-  }
-
-  /** Never rejects. */
-  async #connect(): Promise<void> {
-    const client = new pg.Client(this.#config);
-    this.#client = client;
-    client.on("notification", ({ payload }) => this.#hear(payload ?? ""));
-    // The end follows, whatever the error is.
-    client.on("error", ignore);
-    client.once("end", () => this.#ended(client));
-    try {
-      await client.connect();
-      await client.query(`LISTEN ${CHANNEL}`);
-      this.#ready = true;
-      this.#againMs = AGAIN_MIN_MS;
-      await this.#tell();
-    } catch {
-      await client.end().catch(ignore);
-      this.#ended(client);
-    }
-  }
-
-  #ended(client: pg.Client): void {
-    if (this.#closed || this.#client !== client) return;
-    this.#client = undefined;
-    this.#ready = false;
-    this.#again = this.#clock.after(this.#againMs, () => void this.#connect());
-    this.#againMs = Math.min(this.#againMs * 2, AGAIN_MAX_MS);
   }
 
   #hear(text: string): void {
