@@ -107,7 +107,7 @@ export class ControlMetrics {
       count("batches_failed_total", "Batches that the store did not take.", this.#failed),
       count(
         "batch_seconds_total",
-        "Time that the store took for all batches; by their number, its latency.",
+        "From the arrival of a batch to its commit, for all of them; by their number, the latency.",
         this.#seconds,
       ),
       gauge("batch_seconds_max", "The longest batch of the last ten to 20 s.", now("append")),
