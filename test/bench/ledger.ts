@@ -11,6 +11,7 @@ import { DatabaseSync } from "node:sqlite";
 import { parseArgs } from "node:util";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { ConnectRequestSchema } from "../../gen/weir/link/v1/link_service_pb.ts";
+import { withMemorySettings } from "../../src/cli/child-memory.js";
 import type { Journal } from "../../src/link/journal.ts";
 import { openChannel } from "../../src/link/link-channel.ts";
 import { type RecordSender, startRecordSender } from "../../src/link/record-sender.ts";
@@ -110,11 +111,11 @@ async function measure(directory: string): Promise<void> {
   const port = await findFreePort();
   const main = new URL("../../src/main.ts", import.meta.url).pathname;
   const listen = ["--listen", `127.0.0.1:${port}`, "--data-dir", directory];
-  const command = [process.execPath, "--max-semi-space-size=16", ...given["node-arg"], main];
+  const command = [process.execPath, ...given["node-arg"], main];
   const control = new BenchProcess(
     "control",
     [...command, "control", ...listen, "--link-token", TOKEN],
-    { core: undefined, log: join(directory, "control.log") },
+    { core: undefined, env: withMemorySettings({}), log: join(directory, "control.log") },
   );
   try {
     await waitUntilListening(port);
